@@ -1,0 +1,88 @@
+"""What an operator may set, one field each, from `<home>/config.toml` and ENTREPOT_* environment variables.
+
+Every field has a heading in docs/operations.md (a test insists). Standard library only: the CLI reads it too.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from entrepot.core.errors import InvalidRequest
+
+DEFAULT_PORT = 7420
+DEFAULT_HTTPS_PORT = 7443
+LOCAL_SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+LOCAL_TENANT = "00000000-0000-0000-0000-0000000000aa"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one server process. Paths are absolute; sizes in bytes; times in seconds."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    https_port: int = DEFAULT_HTTPS_PORT
+    database_url: str = ""  # empty: SQLite in <home>/entrepot.db; else postgresql://...
+    blob_url: str = ""  # empty: files in <home>/regions; else memory://, s3://, az://, gs://
+    regions: tuple[str, ...] = ("eastus", "westus", "westeurope")
+    subscription: str = LOCAL_SUBSCRIPTION
+    tenant: str = LOCAL_TENANT
+    environment_python: str = "exact"  # exact | nearest
+    environment_builds_at_create: bool = True
+    sandbox: str = "auto"  # auto | bwrap | none
+    step_slots: int = 0  # 0: one per processor
+    upload_limit_bytes: int = 0  # 0: what the disk holds
+    reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
+    fsync: bool = True
+    log_level: str = "info"
+    extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name
+
+    @property
+    def is_embedded(self) -> bool:
+        """True when metadata and bytes live in `home` and one process serves them."""
+        return not self.database_url and not self.blob_url
+
+
+def default_home() -> Path:
+    """Return ENTREPOT_HOME or ~/.entrepot, absolute."""
+    return Path(os.environ.get("ENTREPOT_HOME") or Path.home() / ".entrepot").expanduser().absolute()
+
+
+def load_settings(home: Path, *, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Return defaults, under config.toml, under ENTREPOT_* variables, under `overrides` (None values are skipped)."""
+    values: dict[str, Any] = {}
+    file = home / "config.toml"
+    if file.exists():
+        values |= _from_file(file)
+    for spec in fields(Settings):
+        if spec.name not in ("home", "extra") and (text := os.environ.get(f"ENTREPOT_{spec.name.upper()}")):
+            values[spec.name] = _parse(spec.name, spec.type, text)
+    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    return Settings(home=home, **values)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequest(f"{file} is not TOML: {error}") from error
+    known = {spec.name: spec.type for spec in fields(Settings)} | {"home": None}
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise InvalidRequest(f"{file}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items() if name != "home"}
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:
+    if get_origin(kind) is tuple and get_args(kind):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError) as error:
+        raise InvalidRequest(f"ENTREPOT_{name.upper()}={text!r} is not a {kind.__name__}") from error

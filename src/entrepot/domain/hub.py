@@ -1,0 +1,46 @@
+"""The hub: what every domain function needs, handed in by the composition root. No behaviour lives here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from entrepot.compute.backend import ComputeBackend
+from entrepot.core.clock import Clock
+from entrepot.core.ids import Region
+from entrepot.core.settings import Settings
+from entrepot.store.blobs import BlobStore
+from entrepot.store.containers import Containers
+from entrepot.store.documents import DocumentStore
+
+
+class Depots(Protocol):
+    """The regions' blob stores."""
+
+    def of(self, region: Region) -> BlobStore:
+        """Return the region's store, opening it at first use."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts. `id` is a GUID; `name` is for people; `via` names the job when a job acts for its submitter."""
+
+    id: str
+    name: str
+    kind: str = "User"  # User | ServicePrincipal | Group
+    tenant: str = ""
+    via: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The product's dependencies. Tests build one in memory (`entrepot.testing`)."""
+
+    settings: Settings
+    clock: Clock
+    documents: DocumentStore
+    depots: Depots
+    containers: Containers
+    backends: Mapping[str, ComputeBackend]
+    new_id: Callable[[], str]
