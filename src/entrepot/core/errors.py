@@ -34,7 +34,12 @@ class EntrepotError(Exception):
     code: ClassVar[str] = "InternalServerError"
 
     def __init__(
-        self, message: str, *, target: str | None = None, hint: str | None = None, details: Sequence[Mapping[str, Any]] = ()
+        self,
+        message: str,
+        *,
+        target: str | None = None,
+        hint: str | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -165,13 +165,18 @@ class WebAddress:
 
 Reference = AssetPointer | DatastorePath | JobOutput | RunArtifact | WebAddress
 
-_WS = r"subscriptions/(?P<sub>[^/]+)/resource[gG]roups/(?P<rg>[^/]+)/(?:providers/Microsoft\.MachineLearningServices/)?workspaces/(?P<ws>[^/]+)"
+_WS = (
+    r"subscriptions/(?P<sub>[^/]+)/resource[gG]roups/(?P<rg>[^/]+)/"
+    r"(?:providers/Microsoft\.MachineLearningServices/)?workspaces/(?P<ws>[^/]+)"
+)
 _TAIL = r"(?P<type>[a-zA-Z]+)/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+)|/labels/(?P<label>[^/]+))?/?\Z"
 _REGISTRY_ASSET = re.compile(r"azureml://(?:registries|feeds)/(?P<reg>[^/]+)/" + _TAIL, re.IGNORECASE)
 _WORKSPACE_ASSET = re.compile(r"(?:azureml:/*|/)" + _WS + "/" + _TAIL, re.IGNORECASE)
 _PORTABLE_ASSET = re.compile(r"azureml://locations/(?P<loc>[^/]+)/workspaces/(?P<guid>[^/]+)/" + _TAIL, re.IGNORECASE)
 _CONTEXT_ASSET = re.compile(r"azureml://" + _TAIL, re.IGNORECASE)
-_DATASTORE = re.compile(r"azureml:/*(?:" + _WS + r"/)?datastores/(?P<ds>[^/]+)(?:/paths/(?P<path>.*))?\Z", re.IGNORECASE)
+_DATASTORE = re.compile(
+    r"azureml:/*(?:" + _WS + r"/)?datastores/(?P<ds>[^/]+)(?:/paths/(?P<path>.*))?\Z", re.IGNORECASE
+)
 _JOB_OUTPUT = re.compile(
     r"azureml:/*(?:" + _WS + r"/)?jobs/(?P<job>[^/]+)/outputs/(?P<out>[^/]+)(?:/paths/(?P<path>.*))?/?\Z", re.IGNORECASE
 )
@@ -273,7 +278,10 @@ def check_asset_name(kind: Kind, name: str) -> str:
             name, _COMPONENT_NAME, "component name", "lower-case letters, digits and '_', the first a letter, up to 255"
         )
     return _checked(
-        name, _ASSET_NAME, f"{kind.noun} name", "letters, digits, '_', '-' and '.', the first a letter or a digit, up to 255"
+        name,
+        _ASSET_NAME,
+        f"{kind.noun} name",
+        "letters, digits, '_', '-' and '.', the first a letter or a digit, up to 255",
     )
 
 
