@@ -215,7 +215,7 @@ class DocumentStore(Protocol):
         ...
 
     def wait_for_work(self, timeout_s: float) -> None:
-        """Return when an Enqueue or Postpone was committed in this process (or by a peer, where known), or at timeout."""
+        """Return when an Enqueue or Postpone was committed in this process (or a peer, where known), or at timeout."""
         ...
 
     def commit(self, changes: Sequence[Change]) -> Sequence[Document]:
