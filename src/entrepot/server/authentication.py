@@ -1,0 +1,101 @@
+"""Who is calling: the home's owner token, or a signed token that a job carries. What they may do is not asked here."""
+
+import hashlib
+import hmac
+import threading
+from typing import Any
+
+from entrepot.core.clock import Clock, new_id
+from entrepot.core.errors import Unauthenticated
+from entrepot.domain.hub import Principal
+
+Json = Any
+
+ISSUER = "entrepot"
+AUDIENCE = "https://ml.azure.localhost"
+"""azure-ai-ml refuses to submit pipelines with a token for another audience; it follows from the portal's name."""
+_REMEMBERED_TOKENS = 4096
+
+
+class TokenSigner:
+    """Makes and checks signed tokens (HS256). The JOSE library is imported at first use."""
+
+    def __init__(self, key: bytes, *, tenant: str, clock: Clock) -> None:
+        self._key = key
+        self._tenant = tenant
+        self._clock = clock
+
+    def issue(self, principal: Principal, *, job: str, workspace: str, lifetime_s: float) -> str:
+        """Return a token with which a job acts for the principal that submitted it."""
+        from joserfc import jwk, jwt
+
+        now = int(self._clock.now())
+        claims = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": principal.id, "oid": principal.id, "tid": self._tenant,
+            "name": principal.name, "kind": principal.kind, "groups": list(principal.groups), "job": job,
+            "workspace": workspace, "iat": now, "nbf": now - 60, "exp": now + int(lifetime_s), "jti": new_id(),
+        }  # fmt: skip
+        return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, jwk.OctKey.import_key(self._key))
+
+    def verify(self, token: str) -> dict[str, Json]:
+        """Return the claims of a token of ours. Raises Unauthenticated for any other, unsigned or expired."""
+        from joserfc import errors, jwk, jwt
+
+        try:
+            decoded = jwt.decode(token, jwk.OctKey.import_key(self._key), algorithms=["HS256"])
+            claims: dict[str, Json] = dict(decoded.claims)
+        except (errors.JoseError, ValueError) as error:
+            raise Unauthenticated("The token is not one of this server, or its signature is wrong") from error
+        if claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE or not isinstance(claims.get("exp"), int):
+            raise Unauthenticated(f"The token is not for this server: its audience must be {AUDIENCE}")
+        if claims["exp"] <= self._clock.now():
+            raise Unauthenticated("The token has expired")
+        return claims
+
+
+class Authenticator:
+    """Turns an Authorization header into a principal; remembers verified tokens by their hash until they expire."""
+
+    def __init__(self, *, owner_token: str, owner: Principal, signer: TokenSigner, clock: Clock) -> None:
+        self._owner_hash = _hash(owner_token.encode())
+        self._owner = owner
+        self._signer = signer
+        self._clock = clock
+        self._known: dict[bytes, tuple[Principal, float]] = {}
+        self._lock = threading.Lock()
+
+    def authenticate(self, authorization: bytes | None) -> Principal:
+        """Return the caller. Raises Unauthenticated."""
+        if not authorization:
+            raise Unauthenticated("Sign in first: the request has no Authorization header")
+        scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise Unauthenticated("Write the Authorization header as 'Bearer <token>'")
+        hashed = _hash(token)
+        if hmac.compare_digest(hashed, self._owner_hash):
+            return self._owner
+        known = self._known.get(hashed)
+        if known is not None and known[1] > self._clock.now():
+            return known[0]
+        return self._verify(token, hashed)
+
+    def _verify(self, token: bytes, hashed: bytes) -> Principal:
+        claims = self._signer.verify(token.decode("ascii", "replace"))
+        principal = Principal(
+            id=claims["sub"],
+            name=claims.get("name", ""),
+            kind=claims.get("kind", "User"),
+            tenant=claims.get("tid", ""),
+            via=claims.get("job") or None,
+            groups=tuple(claims.get("groups", ())),
+        )
+        with self._lock:
+            if len(self._known) >= _REMEMBERED_TOKENS:
+                self._known.clear()
+            self._known[hashed] = (principal, float(claims["exp"]))
+        return principal
+
+
+def _hash(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

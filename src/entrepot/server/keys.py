@@ -1,0 +1,45 @@
+"""Secrets in files that only their owner can read: made once, at first use, never printed."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+
+def load_key(file: Path, *, size_bytes: int = 32) -> bytes:
+    """Return the random key kept in `file`, making it first when there is none. Safe against a concurrent start."""
+    return bytes.fromhex(_load(file, lambda: secrets.token_hex(size_bytes)))
+
+
+def load_token(file: Path) -> str:
+    """Return the bearer token kept in `file`, making it first when there is none."""
+    return _load(file, lambda: secrets.token_urlsafe(32))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    private_folder(file.parent)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner may enter; an existing one is left as it is."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _load(file: Path, make: Callable[[], str]) -> str:
+    private_folder(file.parent)
+    if not file.exists():
+        draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        write_private(draft, make())
+        with contextlib.suppress(FileExistsError):  # another process was first: its secret is the one
+            os.link(draft, file)
+        draft.unlink()
+    return file.read_text().strip()

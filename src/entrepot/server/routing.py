@@ -1,0 +1,118 @@
+"""The route table and the trie that finds a route by method and path.
+
+Literals match without regard to case (clients mix `resourceGroups` and `resourcegroups`), empty segments are
+skipped (`az resource` writes `//`), literals win over parameters, and `{name:rest}` takes all that is left.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from entrepot.core.errors import Category, EntrepotError, RouteNotFound
+from entrepot.server.calls import Handler
+
+
+class MethodNotAllowed(EntrepotError):
+    """The path is served, but not with this method; the message names those that are."""
+
+    category = Category.METHOD
+    code = "MethodNotAllowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path template.
+
+    `action` is the RBAC action that the domain requires before it answers; None needs a `reason`. `inline`: a point
+    read that may run in the event loop. `is_long`: waits or streams, so it gets a thread of the larger pool.
+    """
+
+    method: str
+    template: str
+    action: str | None
+    handler: Handler
+    inline: bool = False
+    reason: str = ""
+    is_anonymous: bool = False
+    is_long: bool = False
+    takes_stream: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.action is None) != bool(self.reason):
+            raise ValueError(f"{self.method} {self.template}: name an RBAC action, or say why there is none")
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    routes: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+    rest: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+
+
+class Router:
+    """Finds routes; built once from the whole table. Raises ValueError when two routes claim the same place."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        self.routes: tuple[Route, ...] = tuple(routes)
+        for route in self.routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        node, names = self._root, []
+        segments = [segment for segment in route.template.split("/") if segment]
+        table: dict[str, tuple[Route, tuple[str, ...]]] | None = None
+        for segment in segments:
+            if segment.startswith("{") and segment.endswith(":rest}"):
+                names.append(segment[1:-6])
+                table = node.rest
+                break
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+                continue
+            child = node.literals.setdefault(segment.lower(), _Node())
+            node.literals[segment] = child  # the canonical spelling is found without lower()
+            node = child
+        table = node.routes if table is None else table
+        if route.method in table:
+            raise ValueError(f"{route.method} {route.template} is taken by {table[route.method][0].template}")
+        table[route.method] = (route, tuple(names))
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route and its parameters. Raises RouteNotFound or MethodNotAllowed."""
+        segments = [segment for segment in path.split("/") if segment]
+        allowed: set[str] = set()
+        found = _search(self._root, segments, 0, (), method, allowed)
+        if found is not None:
+            (route, names), values = found
+            return route, dict(zip(names, values, strict=True))
+        if allowed:
+            raise MethodNotAllowed(f"{path} does not answer {method}; it answers {', '.join(sorted(allowed))}")
+        raise RouteNotFound(f"No route answers {method} {path}")
+
+
+_Found = tuple[tuple[Route, tuple[str, ...]], tuple[str, ...]]
+
+
+def _search(
+    node: _Node, segments: list[str], at: int, values: tuple[str, ...], method: str, allowed: set[str]
+) -> _Found | None:
+    if at == len(segments):
+        if hit := node.routes.get(method):
+            return hit, values
+        allowed.update(node.routes)
+        if hit := node.rest.get(method):
+            return hit, (*values, "")
+        return None
+    segment = segments[at]
+    child = node.literals.get(segment) or node.literals.get(segment.lower())
+    if child and (found := _search(child, segments, at + 1, values, method, allowed)):
+        return found
+    if node.parameter and (found := _search(node.parameter, segments, at + 1, (*values, segment), method, allowed)):
+        return found
+    if hit := node.rest.get(method):
+        return hit, (*values, "/".join(segments[at:]))
+    allowed.update(node.rest)
+    return None

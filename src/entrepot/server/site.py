@@ -1,0 +1,50 @@
+"""What the running server's handlers share: the hub, the addresses, the keys. Built by `compose.py`."""
+
+from dataclasses import dataclass
+
+from entrepot.domain.hub import Hub
+from entrepot.server.authentication import Authenticator
+from entrepot.server.dataplane.sas import SasSigner
+from entrepot.wire.origins import Origins
+
+STORAGE_ACCOUNT = "entrepot"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the listeners of one server process answer, without trailing slashes."""
+
+    http: str
+    https: str
+    blob_http: str
+    blob_https: str
+
+    def origins(self, scheme: str) -> Origins:
+        """Return the origins that a listener of this scheme shows. Blob addresses are always https.
+
+        Genuine clients refuse http there, and a document should read the same through either listener.
+        """
+        return Origins(
+            api=self.https if scheme == "https" else self.http,
+            blob=self.blob_https,
+            api_hosts=_spellings(self.http, self.https),
+            blob_hosts=_spellings(self.blob_http, self.blob_https),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The shared things. Immutable after start."""
+
+    hub: Hub
+    addresses: Addresses
+    sas: SasSigner
+    authenticator: Authenticator
+    version: str
+
+
+def _spellings(*origins: str) -> tuple[str, ...]:
+    hosts = {origin.partition("://")[2] for origin in origins}
+    names = {host.rpartition(":")[2] for host in hosts}
+    loopback = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]") for port in names}
+    return tuple(sorted(hosts | loopback))

@@ -1,0 +1,170 @@
+"""What all ARM families share on the wire: encoding, list queries, list pages, operations, subscriptions. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from entrepot.core.errors import InvalidRequest
+from entrepot.core.nouns import PROVIDER
+from entrepot.store.documents import Order, Page, View
+
+Json = Any
+
+DEFAULT_PAGE = 100
+LARGEST_PAGE = 1000
+API_VERSIONS = ("2024-10-01", "2024-04-01", "2023-10-01", "2023-04-01", "2022-10-01-preview")
+_RESOURCE_TYPES = (
+    "registries", "workspaces", "workspaces/jobs", "workspaces/models", "workspaces/models/versions",
+    "workspaces/environments", "workspaces/environments/versions", "workspaces/components",
+    "workspaces/components/versions", "workspaces/data", "workspaces/data/versions", "workspaces/codes",
+    "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "registries/models",
+    "registries/models/versions", "registries/environments", "registries/environments/versions",
+    "registries/components", "registries/components/versions", "registries/data", "registries/data/versions",
+    "registries/codes", "registries/codes/versions",
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(value: Json) -> bytes:
+    """Render a JSON value."""
+    return _encoder.encode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list request asks for, in the store's words."""
+
+    view: View = View.ACTIVE
+    order: Order = Order.NEWEST
+    after: str | None = None
+    limit: int = DEFAULT_PAGE
+    tags: tuple[tuple[str, str | None], ...] = ()
+
+
+_VIEWS = {"": View.ACTIVE, "activeonly": View.ACTIVE, "archivedonly": View.ARCHIVED, "all": View.ALL}
+_ORDERS = {
+    "createdtime desc": Order.NEWEST, "createdat desc": Order.NEWEST, "createdtime": Order.OLDEST,
+    "createdtime asc": Order.OLDEST, "createdat asc": Order.OLDEST, "createdat": Order.OLDEST,
+    "name asc": Order.KEY, "name": Order.KEY,
+}  # fmt: skip
+
+
+def list_query(query: Mapping[str, str]) -> ListQuery:
+    """Read `listViewType`, `$orderBy`, `$top`, `$skip` and `tags`. Raises InvalidRequest for words it does not know.
+
+    azure-ai-ml 1.35 sends the Python enum's text (`ListViewType.ACTIVE_ONLY`) on registry lists.
+    """
+    if not query:
+        return ListQuery()
+    view_text = query.get("listViewType", "")
+    view = _VIEWS.get(view_text.lower().removeprefix("listviewtype.").replace("_", ""))
+    if view is None:
+        raise InvalidRequest(
+            f"listViewType={view_text!r} is not ActiveOnly, ArchivedOnly or All", target="listViewType"
+        )
+    order_text = query.get("$orderBy") or query.get("orderBy") or query.get("$orderby") or "createdtime desc"
+    order = _ORDERS.get(" ".join(order_text.lower().split()))
+    if order is None:
+        raise InvalidRequest(
+            f"$orderBy={order_text!r} is not 'createdtime desc' or 'createdtime asc'", target="$orderBy"
+        )
+    return ListQuery(view, order, query.get("$skip") or query.get("$skipToken") or None, _limit(query), _tags(query))
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("$top") or query.get("count") or ""
+    if not text:
+        return DEFAULT_PAGE
+    if not text.isdigit() or int(text) < 1:
+        raise InvalidRequest(f"$top={text!r} is not a number from 1 to {LARGEST_PAGE}", target="$top")
+    return min(int(text), LARGEST_PAGE)
+
+
+def _tags(query: Mapping[str, str]) -> tuple[tuple[str, str | None], ...]:
+    pairs = [part for part in query.get("tags", "").split(",") if part.strip()]
+    split = [part.partition("=") for part in pairs]
+    return tuple((name.strip(), value if equals else None) for name, equals, value in split)
+
+
+def page_body(page: Page, next_url: str | None = None) -> bytes:
+    """Join a page of stored documents into a list answer, without decoding any."""
+    return join_raw([document.raw for document in page.documents], next_url)
+
+
+def join_raw(bodies: Iterable[bytes], next_url: str | None = None) -> bytes:
+    """Join JSON texts into a list answer; `nextLink` is left out on the last page."""
+    tail = b"]}" if next_url is None else b'],"nextLink":' + encode(next_url) + b"}"
+    return b'{"value":[' + b",".join(bodies) + tail
+
+
+def next_url(base: str, path: str, query: Mapping[str, str], cursor: str | None) -> str | None:
+    """Return the absolute address of the page after this one, None when there is none."""
+    if cursor is None:
+        return None
+    kept = {name: value for name, value in query.items() if name not in ("$skip", "$skipToken")}
+    return f"{base}{quote(path)}?{urlencode({**kept, '$skip': cursor}, safe='$')}"
+
+
+def subscription(identifier: str, tenant: str) -> dict[str, Json]:
+    """Return the one subscription of a self-hosted server."""
+    return {
+        "id": f"/subscriptions/{identifier}",
+        "subscriptionId": identifier,
+        "tenantId": tenant,
+        "displayName": "Entrepot",
+        "state": "Enabled",
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "subscriptionPolicies": {"quotaId": "SelfHosted", "spendingLimit": "Off"},
+    }
+
+
+def tenant(identifier: str) -> dict[str, Json]:
+    """Return the one tenant of a self-hosted server."""
+    return {
+        "id": f"/tenants/{identifier}",
+        "tenantId": identifier,
+        "displayName": "Entrepot",
+        "defaultDomain": "entrepot.localhost",
+        "tenantCategory": "Home",
+    }
+
+
+def location(subscription_id: str, region: str) -> dict[str, Json]:
+    """Return a configured region as ARM's list of locations shows it."""
+    return {
+        "id": f"/subscriptions/{subscription_id}/locations/{region}",
+        "name": region,
+        "type": "Region",
+        "displayName": region,
+        "regionalDisplayName": region,
+        "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+    }
+
+
+def provider(subscription_id: str, namespace: str, regions: Iterable[str]) -> dict[str, Json]:
+    """Return a resource provider; ours lists its resource types, any other is registered and empty."""
+    types = _RESOURCE_TYPES if namespace.lower() == PROVIDER.lower() else ()
+    places = list(regions)
+    return {
+        "id": f"/subscriptions/{subscription_id}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "registrationPolicy": "RegistrationRequired",
+        "resourceTypes": [
+            {"resourceType": name, "locations": places, "apiVersions": list(API_VERSIONS), "capabilities": "None"}
+            for name in types
+        ],
+    }
+
+
+def operation_status(name: str, state: str, error: Json = None) -> dict[str, Json]:
+    """Return a long-running operation as `Azure-AsyncOperation` pollers read it."""
+    body: dict[str, Json] = {"name": name, "status": state}
+    if error:
+        body["error"] = error
+    return body
