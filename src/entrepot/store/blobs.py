@@ -20,7 +20,13 @@ class BlobStat:
 
 
 class BlobStore(Protocol):
-    """Bytes of one region. All methods are synchronous and thread-safe; a missing name raises BlobMissing."""
+    """Bytes of one region. All methods are synchronous and thread-safe; a missing name raises BlobMissing.
+
+    `staging` is a folder of this process for files on their way in: `adopt` moves them from there at no cost. Files
+    left in it by a process that died are removed when the store is opened again.
+    """
+
+    staging: Path
 
     def stat(self, name: str) -> BlobStat | None:
         """Return the blob's size and time, or None."""
@@ -35,7 +41,7 @@ class BlobStore(Protocol):
         ...
 
     def adopt(self, name: str, file: Path) -> int:
-        """Store a local file, moving or linking it where the store can (same file system); return the size."""
+        """Store a local file, which is gone afterwards, moving it where the store can; return the size."""
         ...
 
     def local_path(self, name: str) -> Path | None:
@@ -47,7 +53,7 @@ class BlobStore(Protocol):
         ...
 
     def sync(self) -> None:
-        """Make every earlier put durable (one flush for a batch)."""
+        """Make every earlier put durable, and visible to other processes (one flush for a batch)."""
         ...
 
     def delete(self, name: str) -> None:
