@@ -89,6 +89,9 @@ class Status:
     started: float | None = None
     ended: float | None = None
     sandbox: str = ""  # bwrap | none, as recorded on the job
+    notes: tuple[str, ...] = ()  # what was not held as asked: no sandbox, a limit that could not be set
+    cpu_s: float | None = None  # used in all, once ended
+    memory_bytes: int | None = None  # of the largest process, once ended
 
 
 class ComputeBackend(Protocol):

@@ -1,0 +1,251 @@
+"""The backend that runs launches as processes of this machine, in a bubblewrap sandbox where that is permitted.
+
+Each launch has a detached supervisor (`runtime/step.py`) that outlives this server. What is known of a launch is in
+its folder: `lock` (held while the supervisor lives), started.json and exit.json; so any server process can adopt it.
+"""
+
+import json
+import marshal
+import os
+import py_compile
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from entrepot.compute import processes
+from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, State, Status
+from entrepot.compute.cgroups import enforce
+from entrepot.compute.sandbox import WRAPPER_DEPTH, bwrap_arguments, find_bwrap
+from entrepot.core.digests import digest_of
+from entrepot.core.errors import InvalidRequest, Unavailable
+
+_STEP = Path(__file__).parent.parent / "runtime" / "step.py"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_GRACE_S = 5.0
+_START_S = 10.0  # how long a supervisor may take to write started.json before it is given up
+
+
+class LocalBackend:
+    """Runs launches on this machine. `sandbox`: `auto` (bwrap if it works), `bwrap` (or fail) or `none`."""
+
+    name = "local"
+
+    def __init__(self, home: Path, *, sandbox: str = "auto", python_policy: str = "exact") -> None:
+        if sandbox not in ("auto", "bwrap", "none"):
+            raise InvalidRequest(f"sandbox is {sandbox!r}: auto, bwrap and none are known")
+        self.home = home
+        self._sandbox = sandbox
+        self._python_policy = python_policy
+        self._probe: tuple[Path | None, str] | None = None
+        self._probing = threading.Lock()
+        self._compiled: Path | None = None
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def prepare(self, spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
+        """Build or find the environment; see `environments.py`."""
+        raise Unavailable(f"environments of {self.home} are not ready")
+
+    def launch(self, launch: Launch) -> None:
+        """Start the launch's supervisor; a launch that was started before, by any process, is left alone."""
+        launch.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        launch.log.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(launch.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not processes.try_lock(lock) or _read(launch.folder, "started") or _read(launch.folder, "exit"):
+                return
+            self._start(launch, lock)
+        finally:
+            os.close(lock)  # the supervisor has its own copy, and with it the lock
+
+    def poll(self, id: str, folder: Path) -> Status:
+        """Return the state now. A launch whose supervisor died is LOST, and what is left of it is ended."""
+        started = _read(folder, "started")
+        if started is None:
+            if ended := _read(folder, "exit"):
+                return _ended(ended, {})
+            return Status(State.RUNNING) if processes.is_locked(folder / "lock") else self._lost(id, folder)
+        is_running = processes.is_alive(started["pid"], started["ticks"])
+        if ended := _read(folder, "exit"):  # read after looking: it is written before the supervisor ends
+            return _ended(ended, started)
+        if is_running:
+            return Status(State.RUNNING, started=started["started"], **_said(started))
+        return self._lost(id, folder)
+
+    def wait(self, id: str, folder: Path, *, timeout_s: float) -> Status:
+        """Return at the end of the launch, woken by the kernel, or RUNNING at the timeout."""
+        end = time.monotonic() + timeout_s
+        started = self._await_start(folder, end)
+        if started is not None:
+            processes.wait_for_end(started["pid"], started["ticks"], timeout_s=max(0.0, end - time.monotonic()))
+            self._bury(started["pid"])
+        return self.poll(id, folder)
+
+    def cancel(self, id: str, folder: Path, *, grace_s: float = _GRACE_S) -> None:
+        """End the tree and return when it is gone. Before its launch: the launch will not start any more."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _read(folder, "started") is None and self._forestall(folder):
+            return
+        started = self._await_start(folder, time.monotonic() + _START_S)
+        if started is None or _read(folder, "exit"):
+            return
+        _write(folder / "cancel", str(grace_s))
+        pid, ticks = started["pid"], started["ticks"]
+        processes.send(pid, ticks, signal.SIGTERM)
+        if not processes.wait_for_end(pid, ticks, timeout_s=grace_s + _GRACE_S):
+            processes.send(pid, ticks, signal.SIGKILL)  # a supervisor that hangs: take the tree down without it
+            processes.wait_for_end(pid, ticks, timeout_s=_GRACE_S)
+        self._bury(pid)
+        self.poll(id, folder)
+
+    def address(self, id: str, folder: Path) -> tuple[str, int] | None:
+        """Return the loopback address of a running replica, else None."""
+        started = _read(folder, "started")
+        if started is None or started["port"] is None or self.poll(id, folder).state is not State.RUNNING:
+            return None
+        return "127.0.0.1", started["port"]
+
+    def _start(self, launch: Launch, lock: int) -> None:
+        order = self._order(launch, lock)
+        descriptor = os.memfd_create("order")
+        log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, marshal.dumps(order, 2))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            child = subprocess.Popen(
+                [sys.executable, "-S", "-I", str(self._supervisor())],
+                stdin=descriptor, stdout=log, stderr=log, pass_fds=(lock,), start_new_session=True,
+                cwd="/", env={"PATH": _SYSTEM_PATH},
+            )  # fmt: skip
+        finally:
+            os.close(descriptor)
+            os.close(log)
+        self._children[child.pid] = child
+        for pid, other in list(self._children.items()):
+            if other.poll() is not None:
+                self._children.pop(pid, None)
+
+    def _order(self, launch: Launch, lock: int) -> dict[str, Any]:
+        bwrap = self._bwrap()
+        scratch = launch.folder / "tmp"
+        scratch.mkdir(exist_ok=True, mode=0o700)
+        limits = launch.limits
+        held = enforce(launch.id, limits, wrapper_processes=WRAPPER_DEPTH if bwrap else 0)
+        environment = _environment(launch, temporary="/tmp" if bwrap else str(scratch))  # noqa: S108 - private there
+        wrapping = bwrap_arguments(launch, environment, scratch=scratch) if bwrap else []
+        why = () if bwrap or self._sandbox == "none" else (f"no sandbox: {self._why_not()}",)
+        return {
+            "id": launch.id, "folder": str(launch.folder), "lock": lock, "argv": list(launch.argv),
+            "cwd": str(launch.cwd), "environment": environment, "scratch": str(scratch),
+            "wrapper": str(bwrap) if bwrap else "", "wrapper_arguments": wrapping,
+            "wrapper_depth": WRAPPER_DEPTH if bwrap else 0, "sandbox": "bwrap" if bwrap else "none",
+            "timeout_s": limits.timeout_s, "grace_s": _GRACE_S, "memory_bytes": limits.memory_bytes,
+            "cgroups": list(held.folders), "oom_counters": [list(pair) for pair in held.oom_counters],
+            "address_space": held.address_space, "processors": list(held.processors),
+            "notes": [*why, *held.notes], "port": launch.port,
+        }  # fmt: skip
+
+    def _supervisor(self) -> Path:
+        """Return step.py compiled: a script is otherwise compiled anew at each start, which costs 10 ms."""
+        if self._compiled is None:
+            source = _STEP.read_bytes()
+            name = f"step-{sys.implementation.cache_tag}-{digest_of(source)[:16]}.pyc"
+            target = self.home / "cache" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._probing:
+                new = target.with_suffix(f".{os.getpid()}.pyc")
+                py_compile.compile(str(_STEP), cfile=str(new), doraise=True)
+                self._compiled = new.replace(target)
+        return self._compiled
+
+    def _bwrap(self) -> Path | None:
+        if self._sandbox == "none":
+            return None
+        with self._probing:
+            if self._probe is None:
+                self._probe = find_bwrap()
+        path, reason = self._probe
+        if path is None and self._sandbox == "bwrap":
+            raise Unavailable(f"The sandbox is set to bwrap, but {reason}")
+        return path
+
+    def _why_not(self) -> str:
+        return self._probe[1] if self._probe else ""
+
+    def _forestall(self, folder: Path) -> bool:
+        """Record a cancel that came before the launch; False when the launch holds its lock already."""
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not processes.try_lock(lock) or _read(folder, "started"):
+                return False
+            if _read(folder, "exit") is None:
+                ending = {"state": "canceled", "exit_code": None, "reason": "canceled before it began"}
+                _write(folder / "exit.json", json.dumps(ending | {"ended": time.time()}))
+            return True
+        finally:
+            os.close(lock)
+
+    def _await_start(self, folder: Path, end: float) -> dict[str, Any] | None:
+        """Return started.json; only a launch of this very moment has to be waited for."""
+        while (started := _read(folder, "started")) is None:
+            if time.monotonic() > end or not processes.is_locked(folder / "lock"):
+                return _read(folder, "started")
+            time.sleep(0.002)
+        return started
+
+    def _bury(self, pid: int) -> None:
+        child = self._children.get(pid)
+        if child is not None and child.poll() is not None:
+            self._children.pop(pid, None)
+
+    def _lost(self, id: str, folder: Path) -> Status:
+        started = _read(folder, "started") or {}
+        processes.kill_marked(id)
+        for group in started.get("cgroups", ()):
+            with suppress(OSError):
+                Path(group).rmdir()
+        return Status(State.LOST, reason="its supervisor is gone", started=started.get("started"), **_said(started))
+
+
+def _environment(launch: Launch, *, temporary: str) -> dict[str, str]:
+    """Return the launch's variables over defaults; nothing of the server's own environment."""
+    defaults = {
+        "PATH": _SYSTEM_PATH, "HOME": temporary, "TMPDIR": temporary, "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    environment = defaults | dict(launch.environment) | {processes.MARK: launch.id}
+    if launch.prepared is not None:
+        environment["PATH"] = f"{launch.prepared.bin_path}:{environment['PATH']}"
+        environment.setdefault("VIRTUAL_ENV", str(launch.prepared.bin_path.parent))
+    return environment
+
+
+def _ended(ended: Mapping[str, Any], started: Mapping[str, Any]) -> Status:
+    usage = ended.get("usage") or {}
+    return Status(
+        State(ended["state"]), exit_code=ended["exit_code"], reason=ended["reason"], started=started.get("started"),
+        ended=ended["ended"], cpu_s=usage.get("cpu_s"), memory_bytes=usage.get("memory_bytes"), **_said(started),
+    )  # fmt: skip
+
+
+def _said(started: Mapping[str, Any]) -> dict[str, Any]:
+    return {"sandbox": started.get("sandbox", ""), "notes": tuple(started.get("notes", ()))}
+
+
+def _read(folder: Path, name: str) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads((folder / f"{name}.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    new.write_text(text)
+    new.replace(path)

@@ -1,0 +1,99 @@
+"""What a launch can see: the arguments of bubblewrap, and whether it works on this machine.
+
+Read-only system folders, the interpreter and its environment, the launch's mounts, and private /tmp, /dev, /proc and
+process ids; nothing else of the machine's files. The network stays: tracking is reached over loopback.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from entrepot.compute.backend import Launch, Mount
+
+WRAPPER_DEPTH = 2  # bwrap itself and the init it puts into the process namespace
+_MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
+_ETC = (
+    "alternatives", "ca-certificates", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf",
+    "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols",
+    "resolv.conf", "services", "ssl", "timezone",
+)  # fmt: skip
+
+
+def find_bwrap() -> tuple[Path | None, str]:
+    """Return (path of a bwrap that works, "") or (None, why not), by running it once."""
+    found = shutil.which("bwrap")
+    if found is None:
+        return None, "bwrap is not installed"
+    command = [found, *_namespaces(), *_system(), "--", "/bin/true"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env={})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"bwrap does not run: {error}"
+    if done.returncode != 0:
+        return None, f"bwrap is refused: {done.stderr.strip()}"
+    return Path(found), ""
+
+
+def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: Path) -> list[str]:
+    """Return what goes into `bwrap --args`: the launch's whole view of the machine and its environment variables."""
+    arguments = [*_namespaces(), *_system(), "--bind", str(scratch), "/tmp", "--symlink", "../tmp", "/var/tmp"]  # noqa: S108
+    for folder in _environment_folders(launch):
+        arguments += ["--ro-bind", str(folder), str(folder)]
+    for mount in sorted(visible(launch), key=lambda mount: len(mount.path.parts)):  # outer folders first
+        arguments += ["--bind" if mount.is_writable else "--ro-bind", str(mount.path), str(mount.path)]
+    arguments += ["--chdir", str(launch.cwd), "--clearenv"]
+    for name, value in environment.items():
+        arguments += ["--setenv", name, value]
+    return arguments
+
+
+def visible(launch: Launch) -> tuple[Mount, ...]:
+    """Return the launch's mounts and, unless one of them covers it, its working folder (writable)."""
+    if any(launch.cwd == mount.path or mount.path in launch.cwd.parents for mount in launch.mounts):
+        return launch.mounts
+    return (*launch.mounts, Mount(launch.cwd, is_writable=True))
+
+
+def _namespaces() -> list[str]:
+    arguments = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--hostname", "entrepot"]
+    if os.geteuid() == 0:
+        arguments += ["--cap-drop", "ALL"]
+    return arguments
+
+
+def _system() -> list[str]:
+    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/nix/store", "/nix/store"]
+    for name in _MERGED:
+        path = Path("/") / name
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), str(path)]
+        elif path.exists():
+            arguments += ["--ro-bind", str(path), str(path)]
+    for name in _ETC:
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    cpus = "/sys/devices/system/cpu"  # joblib and friends count processors here
+    return [
+        *arguments,
+        "--ro-bind-try",
+        cpus,
+        cpus,
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--dir",
+        "/run",
+        "--dir",
+        "/var",
+    ]
+
+
+def _environment_folders(launch: Launch) -> list[Path]:
+    """Return the environment's folder and the one of the interpreter that it stands on."""
+    if launch.prepared is None:
+        return []
+    python = launch.prepared.python
+    folders = [launch.prepared.bin_path.parent, python.resolve().parent.parent]
+    return [folder for folder in dict.fromkeys(folders) if not folder.is_relative_to("/usr")]
