@@ -1,0 +1,260 @@
+"""The DocumentStore on SQL: reading, paging, leasing. SQLite and PostgreSQL differ only in their `Database`.
+
+`open_documents` is the way in. Here are no statements (`sql_statements.py`), no writing (`sql_changes.py`) and no
+tables (`tables.py`).
+"""
+
+import base64
+import binascii
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from entrepot.core.errors import InvalidRequest
+from entrepot.store.documents import Change, Document, DocumentStore, Entry, Link, Order, Page, View, Work
+from entrepot.store.migrations import prepare
+from entrepot.store.sql_changes import HIGHEST, Row, Session, apply, indexed, is_storable, plan
+from entrepot.store.sql_statements import Statements
+
+T = TypeVar("T")
+_LAST = (1 << 63) - 1
+_STARTS: dict[Order, int | str] = {Order.NEWEST: _LAST, Order.OLDEST: 0, Order.KEY: ""}
+
+
+class Database(Protocol):
+    """Connections to one database: what differs between SQLite and PostgreSQL."""
+
+    dialect: str
+    address: str  # as SQLAlchemy spells it, for migrations
+
+    def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a reading statement; return its rows."""
+        ...
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run work in a transaction and return its result once that is durable. Work may run more than once."""
+        ...
+
+    def watch(self, woken: Callable[[], None]) -> None:
+        """Call `woken` whenever a peer has committed work, from now on, where that can be known."""
+        ...
+
+    def close(self) -> None:
+        """Release all connections."""
+        ...
+
+
+def open_documents(url: str | Path, *, fsync: bool = True) -> DocumentStore:
+    """Open the store at a path, a `sqlite:///path` or a `postgresql://` URL; make or migrate its tables.
+
+    Without `fsync` a crash of the machine, not of the process, may lose the newest commits: for tests.
+    """
+    text = str(url)
+    if text.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        from entrepot.store.sql_postgres import PostgresDatabase  # costs 50 ms, and SQLite does not need it
+
+        return SqlDocuments(PostgresDatabase("postgresql://" + text.partition("://")[2], fsync=fsync))
+    from entrepot.store.sql_sqlite import SqliteDatabase
+
+    if "://" in text and not text.startswith("sqlite:///"):
+        scheme = text.partition("://")[0]
+        raise InvalidRequest(f"No document store opens {scheme}:// URLs: give a path, sqlite:///path or postgresql://")
+    path = Path(text.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SqlDocuments(SqliteDatabase(path, fsync=fsync))
+
+
+class SqlDocuments:
+    """A DocumentStore over a Database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._query = database.query
+        self._statements = Statements(database.dialect)
+        self._get = self._statements.get
+        self._woken = threading.Condition()
+        self._wakes = 0
+        self._seen = threading.local()
+        self._is_watching = False
+        try:
+            prepare(database)
+        except BaseException:
+            database.close()
+            raise
+
+    def get(self, key: str) -> Document | None:
+        """Return the document, or None."""
+        rows = self._query(self._get, {"key": key}) if is_storable(key) else ()
+        return _document(rows[0]) if rows else None
+
+    def list(
+        self,
+        collection: str,
+        *,
+        view: View = View.ACTIVE,
+        order: Order = Order.NEWEST,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Return a page of the documents whose key is `collection/<one segment>`. `after` is a Page's `next`."""
+        given = _decode_cursor(after, _STARTS[order])
+        if not is_storable(collection):
+            return Page(())
+        parameters = {"collection": collection, "after": given, "limit": _checked(limit) + 1}
+        if view is not View.ALL:
+            parameters["is_archived"] = view is View.ARCHIVED
+        rows = self._query(self._statements.page(order, all_views=view is View.ALL), parameters)
+        if order is Order.KEY:
+            return _page(rows, limit, lambda document: document.key.rpartition("/")[2])
+        return _page(rows, limit, lambda document: document.sequence)
+
+    def scan(self, prefix: str, *, after: str | None = None, limit: int = 1000) -> Page:
+        """Return a page, in key order, of all documents whose key starts with `prefix`, archived ones too."""
+        low = _decode_cursor(after, "")
+        if not is_storable(prefix):
+            return Page(())
+        sql = self._statements.scan_on if low >= prefix and after else self._statements.scan
+        parameters = {"low": max(low, prefix), "high": prefix + HIGHEST, "limit": _checked(limit) + 1}
+        return _page(self._query(sql, parameters), limit, lambda document: document.key)
+
+    def find(
+        self,
+        space: str,
+        name: str,
+        value: str,
+        *,
+        view: View = View.ACTIVE,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Return a page, newest first, of the documents that carry the facet."""
+        given = _decode_cursor(after, _LAST)
+        if not is_storable(space):
+            return Page(())
+        parameters: dict[str, Any] = {"space": space, "name": indexed(name), "value": indexed(value)}
+        parameters |= {"after": given, "limit": _checked(limit) + 1}
+        sql = self._statements.find_all
+        if view is not View.ALL:
+            sql = self._statements.find
+            parameters["is_archived"] = view is View.ARCHIVED
+        return _page(self._query(sql, parameters), limit, lambda document: document.sequence)
+
+    def links(
+        self, name: str, *, reverse: bool = False, relation: str | None = None, limit: int | None = None
+    ) -> Sequence[Link]:
+        """Return the edges that leave `name` (or arrive at it, when reverse), oldest first."""
+        if not is_storable(name) or not is_storable(relation or ""):
+            return ()
+        s = self._statements
+        parameters = {"name": name, "limit": _LAST if limit is None else _checked(limit)}
+        if relation is None:
+            sql = s.links_to if reverse else s.links_from
+        else:
+            sql = s.links_to_by_relation if reverse else s.links_from_by_relation
+            parameters["relation"] = relation
+        return tuple(Link(a, b, c, _decoded(body)) for a, b, c, body in self._query(sql, parameters))
+
+    def read(self, stream: str, *, after: int = 0, limit: int = 1000, newest: bool = False) -> Sequence[Entry]:
+        """Return entries with position > `after`, oldest first; with `newest`, the last `limit`, newest first."""
+        if not is_storable(stream):
+            return ()
+        sql = self._statements.read_newest if newest else self._statements.read
+        rows = self._query(sql, {"stream": stream, "after": after, "limit": _checked(limit)})
+        return tuple(Entry(position, msgspec.json.decode(body)) for position, body in rows)
+
+    def lease(self, queues: Sequence[str], *, owner: str, now: float, seconds: float, limit: int = 1) -> Sequence[Work]:
+        """Claim up to `limit` due items of the queues, oldest first, for `seconds`."""
+        self._seen.wakes = self._wakes  # what is enqueued from here on ends this thread's next wait at once
+        s = self._statements
+        asked = [{"queue": queue, "now": float(now), "limit": _checked(limit)} for queue in queues]
+        if not any(self._query(s.due, parameters) for parameters in asked):
+            return ()  # an idle worker's look costs no transaction
+        lease = f"{owner}#{uuid.uuid4().hex}"
+
+        def claim(session: Session) -> list[Work]:
+            sql = s.due_locked if s.is_postgresql else s.due
+            rows = [row for parameters in asked for row in session.rows(sql, parameters)]
+            rows = sorted(rows, key=lambda row: (row[1], row[0]))[:limit]
+            session.many(s.claim, [{"id_": row[0], "lease_": lease, "until": float(now) + seconds} for row in rows])
+            return [_work(row, lease) for row in rows]
+
+        return self._database.transact(claim)
+
+    def wait_for_work(self, timeout_s: float) -> None:
+        """Return when work was committed since this thread last leased or waited, or at the timeout."""
+        with self._woken:
+            if not self._is_watching:
+                self._is_watching = True
+                self._database.watch(self._wake)
+            seen = getattr(self._seen, "wakes", self._wakes)
+            self._woken.wait_for(lambda: self._wakes != seen, timeout_s)
+            self._seen.wakes = self._wakes
+
+    def commit(self, changes: Sequence[Change]) -> Sequence[Document]:
+        """Apply all changes or none, durably; return the documents put, in order. Raises RevisionMismatch."""
+        steps = plan(changes)
+        applied = self._database.transact(lambda session: apply(session, self._statements, steps))
+        if applied.has_work:
+            self._wake()
+        return applied.documents
+
+    def close(self) -> None:
+        """Release files and connections; committed work is kept."""
+        self._database.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._woken:
+            self._wakes += 1
+            self._woken.notify_all()
+
+
+def _document(row: Row) -> Document:
+    key, raw, revision, sequence, is_archived = row
+    return Document(key, raw, revision, sequence, bool(is_archived))
+
+
+def _page(rows: Sequence[Row], limit: int, place: Callable[[Document], int | str]) -> Page:
+    documents = tuple(_document(row) for row in rows[:limit])
+    return Page(documents, _encode_cursor(place(documents[-1])) if len(rows) > limit else None)
+
+
+def _work(row: Row, lease: str) -> Work:
+    number, _, queue, key, payload, attempt = row
+    return Work(number, queue, key, msgspec.json.decode(payload), attempt + 1, lease)
+
+
+def _decoded(body: bytes | None) -> Any:
+    return None if body is None else msgspec.json.decode(body)
+
+
+def _checked(limit: int) -> int:
+    if limit < 1:
+        raise InvalidRequest(f"A page needs a limit of at least 1: got {limit}")
+    return limit
+
+
+def _encode_cursor(place: int | str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode()
+
+
+def _decode_cursor(cursor: str | None, start: T) -> T:
+    """Return the place that a cursor names, `start` for none; it must be of start's type."""
+    if cursor is None:
+        return start
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        place = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=type(start))
+        if isinstance(place, int) and not 0 <= place <= _LAST:
+            raise ValueError("out of range")
+        if isinstance(place, str) and not is_storable(place):
+            raise ValueError("not storable")
+    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
+        raise InvalidRequest(
+            f"{cursor[:80]!r} is not a cursor of this list: pass a page's `next` as it came"
+        ) from error
+    return place

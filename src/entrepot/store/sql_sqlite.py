@@ -1,0 +1,217 @@
+"""SQLite under the document store: a connection per reading thread, and one writer thread that commits in groups.
+
+A point read takes 0.01 ms, so it runs in the caller's thread. Writers wait for one thread, which applies everything
+that is waiting in one transaction, each caller's part in a SAVEPOINT of its own, and pays for one fsync.
+"""
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from entrepot.core.errors import EntrepotError, NoRoom, Unavailable
+from entrepot.store.sql_changes import Row, Session
+
+T = TypeVar("T")
+_BUSY_MS = 10_000
+_GROUP_LIMIT = 256
+_MMAP_BYTES = (
+    1 << 30
+)  # readers share the operating system's cache: 40 threads with caches of their own need 40 times it
+_JOURNAL_LIMIT_BYTES = 64 << 20
+
+
+class _Job(Generic[T]):
+    """A caller's part of a group: runs in the writer thread, waits in the caller's."""
+
+    __slots__ = ("_done", "_error", "_result", "_work")
+
+    def __init__(self, work: Callable[[Session], T]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._done = threading.Lock()  # a latch: cheaper than an Event, and one caller waits
+        self._done.acquire()
+
+    def run(self, session: Session) -> None:
+        self._result = self._work(session)
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+
+    @property
+    def has_failed(self) -> bool:
+        return self._error is not None
+
+    def release(self) -> None:
+        self._done.release()
+
+    def wait(self) -> T:
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class _Reader:
+    """A thread's reading connection, closed when the thread is gone (sqlite3's own class takes no weak references)."""
+
+    __slots__ = ("__weakref__", "close", "execute")
+
+    def __init__(self, connection: sqlite3.Connection, open_readers: "weakref.WeakSet[_Reader]") -> None:
+        self.execute = connection.execute
+        self.close = weakref.finalize(self, connection.close)
+        open_readers.add(self)
+
+
+class SqliteDatabase:
+    """One SQLite file. `query` reads what is committed; `transact` returns when its work is durable."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self.address = f"sqlite:///{path}"
+        self._path = path
+        self._fsync = fsync
+        self._local = threading.local()
+        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._is_closed = False
+        self._writer_connection = self._connect()
+        self._writer = threading.Thread(target=self._write, name="entrepot-writer", daemon=True)
+        self._writer.start()
+
+    def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a reading statement on this thread's connection."""
+        try:
+            return self._reader().execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _told(error) from error
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run work in a transaction, in the writer thread, grouped with what else is waiting; return its result."""
+        job = _Job(work)
+        with self._lock:  # so that no job can slip in behind close()
+            if self._is_closed:
+                raise Unavailable("The document store is closed")
+            self._jobs.put(job)
+        return job.wait()
+
+    def watch(self, woken: Callable[[], None]) -> None:
+        """Do nothing: who else writes this file is not known."""
+
+    def close(self) -> None:
+        """Finish what was handed in, then close every connection. Closing twice is no error."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._jobs.put(None)
+        self._writer.join()
+        for reader in list(self._readers):
+            reader.close()
+        self._writer_connection.close()  # the last one: it moves the write-ahead log into the file
+
+    def _reader(self) -> _Reader:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            with self._lock:
+                if self._is_closed:
+                    raise Unavailable("The document store is closed")
+                reader = self._local.reader = _Reader(self._connect(), self._readers)
+            reader.execute("PRAGMA query_only = 1")
+        return reader
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'OFF'}")
+            connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}").fetchall()
+            connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}").fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self._path} does not open as a SQLite database: {error}") from error
+        return connection
+
+    def _write(self) -> None:
+        session = _SqliteSession(self._writer_connection)
+        while (job := self._jobs.get()) is not None:
+            group, is_last = [job], False
+            try:
+                while len(group) < _GROUP_LIMIT:
+                    another = self._jobs.get_nowait()
+                    if another is None:
+                        is_last = True
+                        break
+                    group.append(another)
+            except Empty:
+                pass
+            self._commit(session, group)
+            for done in group:
+                done.release()
+            if is_last:
+                return
+
+    def _commit(self, session: "_SqliteSession", group: Sequence[_Job[Any]]) -> None:
+        connection = self._writer_connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                _run_apart(connection, session, job)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            # Nothing of the group is in the file: tell those who do not yet know of a failure.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            told = _told(error) if isinstance(error, sqlite3.Error) else error
+            for job in group:
+                if not job.has_failed:
+                    job.fail(told)
+
+
+def _run_apart(connection: sqlite3.Connection, session: Session, job: _Job[Any]) -> None:
+    """Run one caller's work so that its failure undoes its own changes only."""
+    connection.execute("SAVEPOINT part")
+    try:
+        job.run(session)
+    except BaseException as error:
+        job.fail(_told(error) if isinstance(error, sqlite3.Error) else error)
+        if not connection.in_transaction:  # a full disk makes SQLite give up the whole transaction
+            raise
+        connection.execute("ROLLBACK TO part")
+    connection.execute("RELEASE part")
+
+
+class _SqliteSession:
+    """The writer's transaction."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a statement and return all its rows."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def count(self, sql: str, parameters: Mapping[str, Any]) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._connection.execute(sql, parameters).rowcount
+
+    def many(self, sql: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of parameters."""
+        self._connection.executemany(sql, parameters)
+
+    def lock_stream(self, stream: str) -> None:
+        """Do nothing: there is one writer."""
+
+
+def _told(error: sqlite3.Error) -> EntrepotError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return NoRoom(f"The disk of the metadata database is full: {error}")
+    return Unavailable(f"The metadata database does not answer: {error} ({name or type(error).__name__})")
