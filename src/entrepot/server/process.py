@@ -1,0 +1,150 @@
+"""The server process: one event loop for HTTP and HTTPS, beside it the data plane's threads and the workers.
+
+`serve` blocks until SIGTERM or SIGINT. What the process is made of is decided in `compose.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from entrepot.core.clock import SystemClock
+from entrepot.core.errors import StateConflict
+from entrepot.core.settings import Settings
+from entrepot.server import runfiles
+from entrepot.server.compose import Composition, compose
+from entrepot.server.keys import private_folder
+from entrepot.server.runfiles import ServerFile
+from entrepot.server.tls import TlsFiles, ensure_certificate
+
+_BACKLOG = 1024
+_GRACE_S = 5
+_SWITCH_S = 0.001  # a worker thread may keep the event loop waiting this long, not Python's 5 ms: it is p99
+
+_log = logging.getLogger("entrepot.server")
+
+
+def serve(settings: Settings) -> None:
+    """Serve one home until SIGTERM or SIGINT, printing `ready URL` when it answers.
+
+    Raises StateConflict when another server has the home, or a port.
+    """
+    sys.setswitchinterval(_SWITCH_S)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    private_folder(settings.home)
+    with runfiles.lock(settings.home), contextlib.ExitStack() as stack:
+        listeners = [
+            stack.enter_context(listen(settings.host, port, name))
+            for port, name in ((settings.port, "--port"), (settings.https_port, "--https-port"))
+        ]
+        tls = ensure_certificate(settings.home / "tls", hosts=_hosts(settings), now=SystemClock().now())
+        composition = stack.enter_context(contextlib.closing(compose(settings, tls, _urls(settings, listeners))))
+        uvloop.run(_run(composition, listeners, tls))
+        _log.info("stopped")
+
+
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """Bind a listening socket; port 0 takes any free one. Raises StateConflict when the port is taken."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StateConflict(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}",
+            hint=f"choose another port with {option}, or any free one with {option} 0",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    local = ("127.0.0.1", "localhost")
+    return local if settings.host in (*local, "0.0.0.0") else (*local, settings.host)  # noqa: S104 - compared, not bound
+
+
+def _urls(settings: Settings, listeners: Sequence[socket.socket]) -> tuple[str, str]:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "localhost") else settings.host  # noqa: S104
+    shown = f"[{host}]" if ":" in host else host
+    http, https = (listener.getsockname()[1] for listener in listeners)
+    return f"http://{shown}:{http}", f"https://{shown}:{https}"
+
+
+async def _run(composition: Composition, listeners: Sequence[socket.socket], tls: TlsFiles) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    servers = [_Server(_config(composition, context)) for context in (None, _context(tls))]
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener]))
+        for server, listener in zip(servers, listeners, strict=True)
+    ]
+    composition.start()
+    while not all(server.started for server in servers) and not any(task.done() for task in tasks):
+        await asyncio.sleep(0.001)
+    _announce(composition)
+    await asyncio.wait([asyncio.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+    _log.info("stopping")
+    for server in servers:
+        server.should_exit = True
+    stopping = loop.run_in_executor(None, composition.stop)
+    await asyncio.gather(*tasks, stopping)
+
+
+def _announce(composition: Composition) -> None:
+    addresses, settings = composition.site.addresses, composition.site.hub.settings
+    server = ServerFile(
+        pid=_pid(), url=addresses.http, https_url=addresses.https, blob_url=addresses.blob_http,
+        https_blob_url=addresses.blob_https, version=composition.site.version,
+        authority=str(settings.home / "tls" / "ca.pem"),
+    )  # fmt: skip
+    runfiles.write_server_file(settings.home, server)
+    sys.stdout.write(f"ready {addresses.http}\n")
+    sys.stdout.flush()
+    composition.after_ready()
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server whose signals are the process's affair, because two of them share one loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _config(composition: Composition, context: ssl.SSLContext | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        composition.application, loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None,
+        access_log=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_S,
+        proxy_headers=False,
+    )  # fmt: skip
+    config.load()
+    config.ssl = context
+    return config
+
+
+def _context(tls: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+

@@ -1,0 +1,97 @@
+"""ARM's own nouns: tenants, subscriptions, locations, resource groups, providers, resources."""
+
+from entrepot.core.errors import NotFound
+from entrepot.core.nouns import PROVIDER
+from entrepot.domain import groups
+from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
+from entrepot.server.routes.places import GROUP, SUBSCRIPTION
+from entrepot.server.routing import Route
+from entrepot.wire import arm
+
+_SIGNED_IN = "every signed-in caller may know the one tenant and subscription of this server"
+_NAMESPACES = (PROVIDER, "Microsoft.Resources", "Microsoft.Authorization")
+
+
+def _tenants(call: Call) -> Answer:
+    return reply({"value": [arm.tenant(call.hub.settings.tenant)]})
+
+
+def _subscriptions(call: Call) -> Answer:
+    settings = call.hub.settings
+    return reply({"value": [arm.subscription(settings.subscription, settings.tenant)]})
+
+
+def _subscription(call: Call) -> Answer:
+    return reply(arm.subscription(_known_subscription(call), call.hub.settings.tenant))
+
+
+def _locations(call: Call) -> Answer:
+    regions = call.hub.settings.regions
+    return reply({"value": [arm.location(_known_subscription(call), region) for region in regions]})
+
+
+def _providers(call: Call) -> Answer:
+    regions = call.hub.settings.regions
+    return reply({"value": [arm.provider(_known_subscription(call), name, regions) for name in _NAMESPACES]})
+
+
+def _provider(call: Call) -> Answer:
+    return reply(arm.provider(_known_subscription(call), call.params["namespace"], call.hub.settings.regions))
+
+
+def _known_subscription(call: Call) -> str:
+    """Any subscription id is served: scopes are names here, not accounts."""
+    return call.params["subscription"]
+
+
+def _put_group(call: Call) -> Answer:
+    document, is_created = groups.create(
+        call.hub, call.principal, call.params["subscription"], call.params["group"], call.object,
+        request_id=call.request_id,
+    )  # fmt: skip
+    return reply_document(document, status=201 if is_created else 200)
+
+
+def _get_group(call: Call) -> Answer:
+    return reply_document(
+        groups.get(call.hub, call.principal, call.params["subscription"], call.params["group"])
+    )
+
+
+def _head_group(call: Call) -> Answer:
+    try:
+        _get_group(call)
+    except NotFound:
+        return reply_empty(404)
+    return reply_empty(204)
+
+
+def _list_groups(call: Call) -> Answer:
+    asked = arm.list_query(call.query)
+    page = groups.list_(
+        call.hub, call.principal, call.params["subscription"], after=asked.after, limit=asked.limit
+    )
+    return reply_raw(arm.page_body(page, arm.next_url(call.origins.api, call.path, call.query, page.next)))
+
+
+def _delete_group(call: Call) -> Answer:
+    groups.delete(
+        call.hub, call.principal, call.params["subscription"], call.params["group"], request_id=call.request_id
+    )
+    return reply_empty(200)
+
+
+ROUTES = (
+    Route("GET", "/tenants", None, _tenants, inline=True, reason=_SIGNED_IN),
+    Route("GET", "/subscriptions", None, _subscriptions, inline=True, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION, None, _subscription, inline=True, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION + "/locations", None, _locations, inline=True, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION + "/providers", None, _providers, inline=True, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION + "/providers/{namespace}", None, _provider, inline=True, reason=_SIGNED_IN),
+    Route("POST", SUBSCRIPTION + "/providers/{namespace}/register", None, _provider, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION + "/resourceGroups", groups.READ, _list_groups, inline=True),
+    Route("PUT", GROUP, groups.WRITE, _put_group),
+    Route("GET", GROUP, groups.READ, _get_group, inline=True),
+    Route("HEAD", GROUP, groups.READ, _head_group, inline=True),
+    Route("DELETE", GROUP, groups.DELETE, _delete_group),
+)

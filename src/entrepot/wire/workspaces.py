@@ -1,0 +1,34 @@
+"""Workspaces on the wire: keys, secrets of datastores, parameters of the SDK's workspace template. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from entrepot.core.errors import InvalidRequest
+
+Json = Any
+
+_MOST_HOURS = 24 * 7
+
+
+def keys(account: str) -> dict[str, Json]:
+    """Return what `listKeys` answers: there are no keys here, datastores give signed addresses instead."""
+    return {
+        "userStorageKey": None,
+        "userStorageArmId": account,
+        "appInsightsInstrumentationKey": None,
+        "containerRegistryCredentials": None,
+        "notebookAccessKeys": None,
+    }
+
+
+def sas_secrets(token: str) -> dict[str, str]:
+    """Return what `listSecrets` answers; azure-ai-ml signs nothing itself when it gets a SAS."""
+    return {"secretsType": "Sas", "sasToken": token}
+
+
+def lifetime_s(body: Mapping[str, Json], default_hours: float) -> float:
+    """Return how long secrets are asked to last, in seconds, a week at most. Raises InvalidRequest."""
+    hours = body.get("expireAfterHours") or default_hours
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0:
+        raise InvalidRequest(f"expireAfterHours={hours!r} is not a positive number", target="expireAfterHours")
+    return min(float(hours), _MOST_HOURS) * 3600
