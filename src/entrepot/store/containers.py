@@ -263,6 +263,10 @@ class Containers:
 
     def mount(self, container: str, path: str, digest: Digest) -> None:
         """Let a snapshot that is in the store appear at a path ('' is the root), in place of all that was there."""
+        self._documents.commit(self.mounting(container, path, digest))
+
+    def mounting(self, container: str, path: str, digest: Digest) -> list[Change]:
+        """Return the changes of a mount, for a commit that also records why. Raises NotFound, BlobMissing."""
         path = path.strip("/")
         if path:
             check_path(path)
@@ -276,8 +280,7 @@ class Containers:
         if path and self._documents.get(f"{key}/blobs/{path}"):
             below.append(f"{key}/blobs/{path}")
         changes: list[Change] = [Delete(old) for old in below if old != mount_key]
-        changes.append(Put(mount_key, {"digest": digest, "created": self._clock.now()}))
-        self._documents.commit(changes)
+        return [*changes, Put(mount_key, {"digest": digest, "created": self._clock.now()})]
 
     def tree(self, container: str, prefix: str) -> Manifest:
         """Return all files below a path (or the one blob of that name) as a manifest. Raises NotFound when empty."""
