@@ -265,7 +265,7 @@ class Containers:
         """Let a snapshot that is in the store appear at a path ('' is the root), in place of all that was there."""
         self._documents.commit(self.mounting(container, path, digest))
 
-    def mounting(self, container: str, path: str, digest: Digest) -> list[Change]:
+    def mounting(self, container: str, path: str, digest: Digest) -> Sequence[Change]:
         """Return the changes of a mount, for a commit that also records why. Raises NotFound, BlobMissing."""
         path = path.strip("/")
         if path:
