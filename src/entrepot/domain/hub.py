@@ -1,13 +1,16 @@
 """The hub: what every domain function needs, handed in by the composition root. No behaviour lives here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock
 from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
+from entrepot.domain.grants import Grants
+from entrepot.domain.locks import Locks
+from entrepot.domain.memory import Memory
 from entrepot.store.blobs import BlobStore
 from entrepot.store.containers import Containers
 from entrepot.store.documents import DocumentStore
@@ -35,7 +38,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The product's dependencies. Tests build one in memory (`entrepot.testing`)."""
+    """The product's dependencies. Tests build one in memory (`entrepot.testing`).
+
+    The last three hold what one process remembers between calls; all of it can be lost.
+    """
 
     settings: Settings
     clock: Clock
@@ -44,3 +50,6 @@ class Hub:
     containers: Containers
     backends: Mapping[str, ComputeBackend]
     new_id: Callable[[], str]
+    grants: Grants = field(default_factory=Grants)
+    locks: Locks = field(default_factory=Locks)
+    memory: Memory = field(default_factory=Memory)

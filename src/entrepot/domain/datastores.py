@@ -1,0 +1,194 @@
+"""Datastores: names under which a workspace keeps bytes. Each workspace has two of its own, made with it."""
+
+from typing import Any
+
+from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
+from entrepot.core.ids import Region, WorkspaceScope, check_job_name
+from entrepot.core.nouns import PROVIDER
+from entrepot.domain import access, audit
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.retries import settled
+from entrepot.domain.scopes import created_by, home, modified_by
+from entrepot.store.documents import Delete, Document, Page, Put, View
+
+Json = Any
+
+BLOB_STORE = "workspaceblobstore"
+ARTIFACT_STORE = "workspaceartifactstore"
+OWN = (BLOB_STORE, ARTIFACT_STORE)
+
+READ = f"{PROVIDER}/workspaces/datastores/read"
+WRITE = f"{PROVIDER}/workspaces/datastores/write"
+DELETE = f"{PROVIDER}/workspaces/datastores/delete"
+SECRETS = f"{PROVIDER}/workspaces/datastores/listSecrets/action"
+
+
+def key_of(scope: WorkspaceScope, name: str) -> str:
+    """Return the document key of a datastore."""
+    return f"{scope.key}/datastores/{name}"
+
+
+def new_defaults(hub: Hub, principal: Principal, scope: WorkspaceScope, region: Region, guid: str) -> list[Put]:
+    """Make the containers of a new workspace and return the changes that add its two datastores."""
+    changes = []
+    for name, prefix in ((BLOB_STORE, "azureml-blobstore"), (ARTIFACT_STORE, "azureml-artifacts")):
+        container = f"{prefix}-{guid}"
+        hub.containers.create(container, region=region, owner=scope.key, purpose=name)
+        properties = {
+            "datastoreType": "AzureBlob",
+            "accountName": "entrepot",
+            "containerName": container,
+            "endpoint": "core.windows.net",
+            "protocol": "https",
+            "isDefault": name == BLOB_STORE,
+            "credentials": {"credentialsType": "Sas"},
+            "serviceDataAccessAuthIdentity": "None",
+            "description": None,
+            "tags": {},
+            "properties": {},
+        }
+        changes.append(Put(key_of(scope, name), _body(hub, principal, scope, name, properties)))
+    return changes
+
+
+def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Document:
+    """Return a datastore's document. Raises NotFound."""
+    home(hub, scope)
+    access.require_visible(hub, principal, READ, scope.key, what=f"Datastore {name!r} in {scope}")
+    document = hub.documents.get(key_of(scope, name))
+    if document is None:
+        raise NotFound(f"There is no datastore {name!r} in {scope}", hint="az ml datastore list shows what there is")
+    return document
+
+
+def list_(
+    hub: Hub,
+    principal: Principal,
+    scope: WorkspaceScope,
+    *,
+    is_default: bool | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> Page:
+    """Return a page of a workspace's datastores, by name; `is_default` narrows it."""
+    home(hub, scope)
+    access.require_visible(hub, principal, READ, scope.key, what=f"The {scope}")
+    page = hub.documents.list(f"{scope.key}/datastores", view=View.ALL, after=after, limit=limit)
+    if is_default is None:
+        return page
+    shown = (found for found in page.documents if bool(found.body["properties"].get("isDefault")) == is_default)
+    return Page(tuple(shown), page.next)
+
+
+def put(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, body: Json, *, request_id: str = ""
+) -> tuple[Document, bool]:
+    """Create or change a datastore; tell whether it is new. An AzureBlob one gets a container on this server.
+
+    A datastore that becomes the default takes that from the one before. Raises InvalidName, InvalidRequest.
+    """
+    check_job_name(name)
+    return settled(lambda: _put(hub, principal, scope, name, body, request_id))
+
+
+def _put(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, body: Json, request_id: str
+) -> tuple[Document, bool]:
+    found = home(hub, scope)
+    access.require(hub, principal, WRITE, scope.key, request_id=request_id)
+    properties = {key: value for key, value in (body.get("properties") or {}).items() if value is not None}
+    existing = hub.documents.get(key_of(scope, name))
+    _check_type(hub, scope, name, properties, existing)
+    if properties.get("containerName") and existing is None:
+        _claim(hub, scope, found.region, properties["containerName"], name)
+    fresh = _body(hub, principal, scope, name, properties)
+    fresh["properties"].pop("secrets", None)
+    credentials = dict(properties.get("credentials") or {})
+    credentials.pop("secrets", None)
+    fresh["properties"]["credentials"] = {"credentialsType": "None", **credentials}
+    if existing is not None:
+        stored = existing.body
+        fresh["properties"] = {**stored["properties"], **fresh["properties"]}
+        fresh["systemData"] = modified_by(stored["systemData"], principal, hub.clock.now())
+    match = 0 if existing is None else existing.revision
+    changes = [Put(key_of(scope, name), fresh, match=match)]
+    if fresh["properties"].get("isDefault"):
+        changes += _demoted(hub, scope, name)
+    record = audit.record(principal, WRITE, target=fresh["id"], now=hub.clock.now(), request_id=request_id)
+    return hub.documents.commit([*changes, record])[0], existing is None
+
+
+def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> None:
+    """Remove a datastore; its bytes stay. Raises NotFound, and StateConflict for the workspace's own two."""
+    document = get(hub, principal, scope, name)
+    access.require(hub, principal, DELETE, scope.key, request_id=request_id)
+    if name in OWN:
+        raise StateConflict(f"Datastore {name} belongs to the workspace and goes only with it")
+    record = audit.record(principal, DELETE, target=document.body["id"], now=hub.clock.now(), request_id=request_id)
+    hub.documents.commit([Delete(document.key), record])
+
+
+def container_of(hub: Hub, scope: WorkspaceScope, name: str) -> str:
+    """Return the container that a datastore names. Raises NotFound, InvalidRequest for stores elsewhere."""
+    document = hub.documents.get(key_of(scope, name))
+    if document is None:
+        raise NotFound(f"There is no datastore {name!r} in {scope}", hint="az ml datastore list shows what there is")
+    stamp = (document.sequence, document.revision)
+    container: str | None = hub.memory.recall(document.key, stamp)
+    if container is None:
+        container = document.body["properties"].get("containerName") or ""
+        hub.memory.remember(document.key, stamp, container)
+    if not container:
+        raise InvalidRequest(f"Datastore {name!r} in {scope} is not a blob store of this server")
+    return container
+
+
+def default_name(hub: Hub, scope: WorkspaceScope) -> str:
+    """Return the name of the workspace's default datastore."""
+    for document in hub.documents.list(f"{scope.key}/datastores", view=View.ALL).documents:
+        if document.body["properties"].get("isDefault"):
+            return document.key.rpartition("/")[2]
+    return BLOB_STORE
+
+
+def _check_type(
+    hub: Hub, scope: WorkspaceScope, name: str, properties: dict[str, Json], existing: Document | None
+) -> None:
+    kind = properties.get("datastoreType")
+    if not kind and existing is None:
+        raise InvalidRequest("A datastore needs properties.datastoreType, such as AzureBlob", target="datastoreType")
+    if name in OWN and existing is not None:
+        before = existing.body["properties"]
+        for field in ("datastoreType", "containerName"):
+            if properties.get(field) and properties[field] != before.get(field):
+                raise StateConflict(f"Datastore {name} belongs to the workspace: its {field} cannot change")
+
+
+def _claim(hub: Hub, scope: WorkspaceScope, region: Region, container: str, name: str) -> None:
+    known = hub.containers.describe(container)
+    if known is not None and known.owner != scope.key:
+        raise InvalidRequest(f"Container {container!r} belongs to somebody else; choose another containerName")
+    if known is None:
+        hub.containers.create(container, region=region, owner=scope.key, purpose=name)
+
+
+def _demoted(hub: Hub, scope: WorkspaceScope, name: str) -> list[Put]:
+    changes = []
+    for document in hub.documents.list(f"{scope.key}/datastores", view=View.ALL).documents:
+        body = document.body
+        if body["properties"].get("isDefault") and body["name"] != name:
+            body["properties"]["isDefault"] = False
+            changes.append(Put(document.key, body, match=document.revision))
+    return changes
+
+
+def _body(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, properties: dict[str, Json]
+) -> dict[str, Json]:
+    return {
+        "id": f"{scope.arm_id}/datastores/{name}",
+        "name": name,
+        "type": f"{PROVIDER}/workspaces/datastores",
+        "systemData": created_by(principal, hub.clock.now()),
+        "properties": {"isDefault": False, **properties},
+    }
