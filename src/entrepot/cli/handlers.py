@@ -1,0 +1,48 @@
+"""Which function carries out which command. A command of the grammar that is not here is not built yet."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from entrepot.cli.call import Call
+    from entrepot.cli.parser import Command
+
+ASSET_VERBS = "archive create download list restore share show update"
+# command: module:function of entrepot.cli.commands; the function's name is the command's last word unless said
+MODULES: dict[str, str] = {
+    "model": f"assets {ASSET_VERBS}",
+    "environment": f"assets {ASSET_VERBS}",
+    "component": f"assets {ASSET_VERBS}",
+    "data": f"assets {ASSET_VERBS}",
+    "registry": "registries create delete list show update",
+    "workspace": "workspaces create delete list list-keys show update",
+    "datastore": "datastores create delete list show update",
+    "compute": "computes create delete list show update",
+    "job": "jobs archive cancel create download list restore show stream update validate",
+    "account": "accounts clear get-access-token list list-locations set show",
+    "group": "groups create delete exists list show",
+    "deployment": "deployments create delete list show validate what-if",
+    "configure": "configuring configure",
+    "rest": "rest rest",
+    "version": "servers version",
+    "up": "servers up",
+    "down": "servers down",
+    "status": "servers status",
+}
+
+
+def handler_of(command: Command) -> Callable[[Call], Any] | None:
+    """Return the function for a command, importing its module only; None when it is not built yet."""
+    words = command.name.split()
+    module, *verbs = MODULES.get(words[0], "none").split()
+    if words[-1] not in verbs or words[:2] == ["workspace", "outbound-rule"]:
+        return None
+    handler: Callable[[Call], Any] = getattr(
+        import_module(f"entrepot.cli.commands.{module}"), words[-1].replace("-", "_")
+    )
+    return handler

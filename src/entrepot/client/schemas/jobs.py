@@ -1,0 +1,155 @@
+"""What the files of command jobs, pipeline jobs and pipeline components may say."""
+
+from entrepot.client.files import Place
+from entrepot.client.schemas.assets import (
+    ASSET_TYPES,
+    CODE,
+    COMMON,
+    COMPONENT_FIELDS,
+    DISTRIBUTION,
+    ENVIRONMENT_OR_REFERENCE,
+    INPUT_MODES,
+    NAME_RULE,
+    OUTPUT_MODES,
+    RESOURCES,
+)
+from entrepot.client.schemas.checks import (
+    Check,
+    Json,
+    Reading,
+    anything,
+    boolean,
+    either,
+    fields,
+    integer,
+    is_reference,
+    literal,
+    one_of,
+    optional,
+    table,
+    tags,
+    text,
+)
+
+
+def _path(reading: Reading, place: Place, value: Json) -> Json:
+    plain = text("./data")(reading, place, value)
+    if not is_reference(plain) and not plain.startswith("${{"):
+        reading.document.resolve(plain, place)
+    return plain
+
+
+_INPUT = either(
+    plain=literal,
+    nested=fields(
+        {"type": one_of(*ASSET_TYPES), "path": _path, "mode": one_of(*INPUT_MODES), "description": optional(text())},
+        required=("path",),
+        what="an input",
+    ),
+)
+_OUTPUT = optional(
+    either(
+        plain=text("${{parent.outputs.model}}"),
+        nested=fields(
+            {
+                "type": one_of(*ASSET_TYPES),
+                "path": text("azureml://datastores/workspaceblobstore/paths/results"),
+                "mode": one_of(*OUTPUT_MODES),
+                "name": text("my_model"),
+                "version": text("1"),
+                "description": optional(text()),
+            }
+        ),
+    )
+)
+_INPUTS = table(_INPUT, example="such as {data: {type: uri_folder, path: ./data}}", name_rule=NAME_RULE)
+_OUTPUTS = table(_OUTPUT, example="such as {model: {type: mlflow_model}}", name_rule=NAME_RULE)
+_LIMITS = fields({"timeout": integer})
+
+JOB_FIELDS: dict[str, Check] = {
+    **COMMON,
+    "display_name": text("Train the model"),
+    "experiment_name": text("taxi"),
+    "compute": text("azureml:cpu-cluster"),
+    "inputs": _INPUTS,
+    "outputs": _OUTPUTS,
+    "identity": anything,
+    "services": anything,
+}
+
+_STEP: dict[str, Check] = {
+    "command": text("python train.py"),
+    "code": CODE,
+    "environment": ENVIRONMENT_OR_REFERENCE,
+    "environment_variables": tags(),
+    "resources": RESOURCES,
+    "distribution": DISTRIBUTION,
+    "limits": _LIMITS,
+    "queue_settings": anything,
+}
+
+COMMAND_JOB = fields(
+    {**JOB_FIELDS, "type": one_of("command"), **_STEP, "is_deterministic": boolean},
+    required=("command", "environment"),
+    what="a command job",
+)
+
+_NODE = fields(
+    {
+        "type": one_of("command", "pipeline"),
+        "name": text(),
+        "display_name": text(),
+        "description": optional(text()),
+        "component": either(plain=text("azureml:train:1"), nested=anything),
+        "compute": text("azureml:cpu-cluster"),
+        "inputs": _INPUTS,
+        "outputs": _OUTPUTS,
+        "tags": tags(),
+        "properties": tags(),
+        "identity": anything,
+        "services": anything,
+        "is_deterministic": boolean,
+        **_STEP,
+        "jobs": anything,
+        "settings": anything,
+    },
+    what="a step",
+)
+
+
+def node(reading: Reading, place: Place, value: Json) -> Json:
+    """Accept a step of a pipeline: it names a component, or is a command with its environment."""
+    result = _NODE(reading, place, value)
+    if not result.get("component"):
+        for name in ("command", "environment"):
+            if not result.get(name):
+                raise reading.document.wrong(
+                    place, f"a step needs `component: ...`, or `command: ...` and `environment: ...`; {name!r} is missing"
+                )
+    return result
+
+
+_NODES = table(node, example="such as {train: {type: command, component: azureml:train:1}}", name_rule=NAME_RULE)
+SETTINGS = fields(
+    {
+        "default_compute": text("azureml:cpu-cluster"),
+        "default_datastore": text("azureml:workspaceblobstore"),
+        "continue_on_step_failure": boolean,
+        "continue_run_on_step_failure": boolean,
+        "force_rerun": boolean,
+        "on_init": text(),
+        "on_finalize": text(),
+    }
+)
+
+PIPELINE_JOB = fields(
+    {**JOB_FIELDS, "type": one_of("pipeline"), "jobs": _NODES, "settings": SETTINGS},
+    required=("jobs",),
+    what="a pipeline",
+)
+
+PIPELINE_COMPONENT = fields(
+    {**COMPONENT_FIELDS, "type": one_of("pipeline"), "jobs": _NODES, "settings": SETTINGS},
+    required=("jobs",),
+    what="a pipeline component",
+)
