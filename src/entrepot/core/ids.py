@@ -141,11 +141,15 @@ class DatastorePath:
 
 @dataclass(frozen=True, slots=True)
 class JobOutput:
-    """`azureml://jobs/<job>/outputs/<output>[/paths/<path>]`; output `artifacts` is the default artifact root."""
+    """`azureml://[.../]jobs/<job>/outputs/<output>[/paths/<path>]`; output `artifacts` is the default artifact root.
+
+    scope None: the workspace in which it stands.
+    """
 
     job: str
     output: str
     path: str = ""
+    scope: WorkspaceScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ def parse_reference(text: str, kind: Kind | None = None) -> Reference | None:
         run, _, path = text[len("runs:/") :].strip("/").partition("/")
         return RunArtifact(run, path)
     if match := _JOB_OUTPUT.match(text):
-        return JobOutput(match["job"], match["out"], (match["path"] or "").strip("/"))
+        scope = WorkspaceScope(match["sub"], match["rg"], match["ws"]) if match["sub"] else None
+        return JobOutput(match["job"], match["out"], (match["path"] or "").strip("/"), scope)
     if match := _DATASTORE.match(text):
         scope = WorkspaceScope(match["sub"], match["rg"], match["ws"]) if match["sub"] else None
         return DatastorePath(match["ds"], match["path"] or "", scope)
