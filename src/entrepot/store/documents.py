@@ -111,7 +111,11 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Add a work item, or, if `(queue, key)` is already waiting, leave that one. `due` in epoch seconds, 0: at once."""
+    """Add a work item, or, if `(queue, key)` is already waiting, leave that one. `due` in epoch seconds, 0: at once.
+
+    While that item is leased, this one waits behind it: it becomes due when the leased one is finished or given
+    back. So a wake-up is never lost, and two workers never have the same `(queue, key)`.
+    """
 
     queue: str
     key: str
@@ -140,7 +144,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Postpone:
-    """Give a leased item back, due at `due`; or with `renew_s`, keep it and prolong the lease instead."""
+    """Give a leased item back, due at `due`; or with `renew_s`, keep it and prolong the lease instead.
+
+    A renewed lease runs until `due` + `renew_s`: give the time now as `due`, or leave it 0 for the system's clock.
+    """
 
     work: Work
     due: float = 0
@@ -202,8 +209,10 @@ class DocumentStore(Protocol):
         """Return a page, newest first, of the documents that carry the facet."""
         ...
 
-    def links(self, name: str, *, reverse: bool = False, relation: str | None = None) -> Sequence[Link]:
-        """Return the edges that leave `name` (or arrive at it, when reverse), oldest first."""
+    def links(
+        self, name: str, *, reverse: bool = False, relation: str | None = None, limit: int | None = None
+    ) -> Sequence[Link]:
+        """Return the edges that leave `name` (or arrive at it, when reverse), oldest first; `limit` None: all."""
         ...
 
     def read(self, stream: str, *, after: int = 0, limit: int = 1000, newest: bool = False) -> Sequence[Entry]:

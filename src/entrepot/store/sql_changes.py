@@ -1,7 +1,7 @@
 """Applying a commit's changes inside one transaction, the same for both dialects. Transactions are made elsewhere."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,8 +50,16 @@ class Session(Protocol):
         """Run a statement once for each set of parameters."""
         ...
 
+    def lock_names(self, names: Collection[str]) -> None:
+        """Keep other transactions that lock one of these names waiting; all in one order, so that none deadlock."""
+        ...
+
     def lock_stream(self, stream: str) -> None:
         """Keep other transactions from appending to the stream until this one ends."""
+        ...
+
+    def announce(self) -> None:
+        """Tell other processes, once this transaction is committed, that work may be due."""
         ...
 
 
@@ -96,6 +104,8 @@ def apply(session: Session, statements: Statements, steps: Sequence[Step]) -> Ap
     documents: list[Document] = []
     has_work = False
     appends: dict[str, list[bytes]] = {}
+    if len(steps) > 1:
+        session.lock_names({name for step in steps if (name := _locked_name(step.change))})
     for step in steps:
         change = step.change
         if isinstance(change, Put):
@@ -111,6 +121,8 @@ def apply(session: Session, statements: Statements, steps: Sequence[Step]) -> Ap
             has_work |= _APPLY_WORK[type(change)](session, statements, step)
     for stream, bodies in appends.items():
         _append(session, statements, stream, bodies)
+    if has_work:
+        session.announce()
     return Applied(tuple(documents), has_work)
 
 
@@ -134,6 +146,18 @@ def _encoded(change: Change) -> Step:
     if isinstance(change, Postpone) and change.payload is not None:
         return Step(change, msgspec.json.encode(change.payload))
     return Step(change)
+
+
+def _locked_name(change: Change) -> str | None:
+    if isinstance(change, Put | Delete):
+        return change.key
+    if isinstance(change, Link):
+        return change.source
+    if isinstance(change, Enqueue):
+        return f"{change.queue}/{change.key}"
+    if isinstance(change, Finish | Postpone):
+        return f"{change.work.queue}/{change.work.key}"
+    return None
 
 
 def _check(what: str, text: str, limit_bytes: int) -> None:
@@ -167,10 +191,12 @@ def _put(session: Session, statements: Statements, change: Put, raw: bytes) -> D
 
 
 def _put_over_peer(session: Session, statements: Statements, change: Put, raw: bytes) -> Document:
+    """Put where another has just created the document, or (ABSENT) where it was there already."""
     found = session.rows(statements.state, {"key": change.key})
-    if change.match == ABSENT or not found:
-        raise RevisionMismatch(change.key, expected=change.match, found=found[0][1] if found else None)
-    return _overwrite(session, statements, change, raw, found[0])
+    if change.match == ABSENT:
+        raise RevisionMismatch(change.key, expected=ABSENT, found=found[0][1] if found else None)
+    # Not found: yet another has just deleted it.
+    return _overwrite(session, statements, change, raw, found[0]) if found else _put(session, statements, change, raw)
 
 
 def _overwrite(session: Session, statements: Statements, change: Put, raw: bytes, state: Row) -> Document:

@@ -7,7 +7,7 @@ that is waiting in one transaction, each caller's part in a SAVEPOINT of its own
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -206,8 +206,14 @@ class _SqliteSession:
         """Run a statement once for each set of parameters."""
         self._connection.executemany(sql, parameters)
 
+    def lock_names(self, names: Collection[str]) -> None:
+        """Do nothing: there is one writer."""
+
     def lock_stream(self, stream: str) -> None:
         """Do nothing: there is one writer."""
+
+    def announce(self) -> None:
+        """Do nothing: other processes are not told."""
 
 
 def _told(error: sqlite3.Error) -> EntrepotError:

@@ -169,7 +169,7 @@ class Statements:
     @cached_property
     def overwrite(self) -> str:
         """sequence_ and the new columns: writes the document again."""
-        new = {name: bindparam(name) for name in ("is_archived", "revision", "facets", "raw")}
+        new: dict[str, Any] = {name: bindparam(name) for name in ("is_archived", "revision", "facets", "raw")}
         c = tables.documents.c
         return self._text(update(tables.documents).where(c.sequence == bindparam("sequence_")).values(new))
 

@@ -1,0 +1,562 @@
+"""What every DocumentStore must do, as tests. An implementation's own test class inherits them and gives a fixture:
+
+class TestMine(DocumentStoreContract):
+    @pytest.fixture
+    def documents(self) -> Iterator[DocumentStore]: ...
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from entrepot.core.errors import InvalidRequest, RevisionMismatch, Unavailable
+from entrepot.store.documents import (
+    ABSENT,
+    Append,
+    Delete,
+    Document,
+    DocumentStore,
+    Enqueue,
+    Entry,
+    Facet,
+    Finish,
+    Link,
+    Order,
+    Page,
+    Postpone,
+    Put,
+    ReleaseLeases,
+    View,
+    Work,
+)
+
+VERSIONS = "registries/contoso/models/taxi/versions"
+
+
+def keys(page: Page) -> list[str]:
+    """Return the last segments of a page's keys, in order."""
+    return [document.key.rpartition("/")[2] for document in page.documents]
+
+
+def all_pages(ask: Callable[[str | None], Page]) -> list[Page]:
+    """Return all pages of a list; `ask` takes the cursor. Fails when the list does not end."""
+    pages = [ask(None)]
+    while pages[-1].next is not None:
+        assert len(pages) < 1000, "the list does not end"
+        pages.append(ask(pages[-1].next))
+    return pages
+
+
+def put_versions(documents: DocumentStore, names: Sequence[str], *, archived: Sequence[str] = ()) -> None:
+    """Put one document per name, in order."""
+    documents.commit([Put(f"{VERSIONS}/{n}", {"name": n}, is_archived=n in archived) for n in names])
+
+
+class DocumentContract:
+    """Single documents: putting, matching, deleting."""
+
+    def test_a_missing_key_is_none(self, documents: DocumentStore) -> None:
+        assert documents.get("registries/none") is None
+
+    def test_a_put_document_is_read_back(self, documents: DocumentStore) -> None:
+        (put,) = documents.commit([Put("registries/contoso", {"a": [1, "ü", None]})])
+        assert documents.get("registries/contoso") == put
+        assert put.body == {"a": [1, "ü", None]}
+        assert (put.key, put.revision, put.is_archived) == ("registries/contoso", 1, False)
+
+    def test_bytes_are_stored_unchanged(self, documents: DocumentStore) -> None:
+        raw = b'{ "b" : 1.50,\n "a":"\\u00fc" }'
+        documents.commit([Put("k", raw)])
+        found = documents.get("k")
+        assert found is not None
+        assert found.raw == raw
+
+    def test_an_overwrite_counts_revisions_and_keeps_the_sequence(self, documents: DocumentStore) -> None:
+        (first,) = documents.commit([Put("k", {"n": 1})])
+        documents.commit([Put("other", {})])
+        (second,) = documents.commit([Put("k", {"n": 2}, is_archived=True)])
+        assert (second.revision, second.sequence, second.is_archived) == (2, first.sequence, True)
+        assert documents.get("k") == second
+
+    def test_a_recreated_document_gets_a_new_sequence(self, documents: DocumentStore) -> None:
+        (first,) = documents.commit([Put("k", {})])
+        documents.commit([Delete("k")])
+        (second,) = documents.commit([Put("k", {})])
+        assert second.sequence > first.sequence
+
+    def test_put_if_absent_refuses_an_existing_document(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {"n": 1}, ABSENT)])
+        with pytest.raises(RevisionMismatch) as caught:
+            documents.commit([Put("k", {"n": 2}, ABSENT)])
+        assert (caught.value.key, caught.value.found) == ("k", 1)
+        assert [d.body for d in documents.scan("k").documents] == [{"n": 1}]
+
+    def test_put_with_a_revision_refuses_another(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {"n": 1})])
+        documents.commit([Put("k", {"n": 2}, match=1)])
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Put("k", {"n": 3}, match=1)])
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Put("absent", {}, match=1)])
+        assert [d.body for d in documents.scan("").documents] == [{"n": 2}]
+
+    def test_delete_removes_and_missing_is_no_error(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {})])
+        assert documents.commit([Delete("k"), Delete("k"), Delete("never")]) == ()
+        assert documents.get("k") is None
+
+    def test_delete_with_a_revision_refuses_another(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {})])
+        for match in (2, ABSENT):
+            with pytest.raises(RevisionMismatch):
+                documents.commit([Delete("k", match=match)])
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Delete("absent", match=1)])
+        documents.commit([Delete("k", match=1), Delete("k", match=ABSENT)])
+        assert documents.get("k") is None
+
+    def test_a_commit_happens_whole_or_not_at_all(self, documents: DocumentStore) -> None:
+        documents.commit([Put("taken", {"n": 1}, facets=(Facet("s", "a", "b"),))])
+        with pytest.raises(RevisionMismatch):
+            documents.commit(
+                [
+                    Put("new", {}, facets=(Facet("s", "a", "b"),)),
+                    Put("taken", {"n": 2}),
+                    Link("new", "used", "taken"),
+                    Append("stream", 1),
+                    Enqueue("queue", "item"),
+                    Put("taken", {"n": 3}, ABSENT),
+                ]
+            )
+        assert documents.get("new") is None
+        assert [d.body for d in documents.find("s", "a", "b").documents] == [{"n": 1}]
+        assert documents.links("new") == ()
+        assert documents.read("stream") == ()
+        assert documents.lease(["queue"], owner="o", now=1, seconds=1) == ()
+
+    def test_changes_of_one_commit_see_each_other(self, documents: DocumentStore) -> None:
+        put = documents.commit([Put("k", {"n": 1}, ABSENT), Put("k", {"n": 2}, match=1), Delete("k"), Put("k", {})])
+        assert [document.revision for document in put] == [1, 2, 1]
+        assert documents.get("k") == put[-1]
+
+    def test_an_empty_commit_is_nothing(self, documents: DocumentStore) -> None:
+        assert tuple(documents.commit([])) == ()
+
+    def test_keys_that_no_database_takes_are_refused(self, documents: DocumentStore) -> None:
+        for key in ("", "a\0b", "a\ud800", "k" * 3000):
+            with pytest.raises(InvalidRequest):
+                documents.commit([Put(key, {})])
+        for key in ("", "a\0b", "a\ud800", "k" * 3000):
+            assert documents.get(key) is None
+            assert documents.list(key).documents == ()
+
+    def test_keys_of_any_script_are_kept(self, documents: DocumentStore) -> None:
+        names = ["%_'\"\\", "Ünïcode", "数据", "😀", "a b", ";DROP", "1" * 255]
+        put_versions(documents, names)
+        assert keys(documents.list(VERSIONS, order=Order.OLDEST)) == names
+        for name in names:
+            found = documents.get(f"{VERSIONS}/{name}")
+            assert found is not None
+            assert found.body == {"name": name}
+
+    def test_a_large_body_is_kept(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {"text": "x" * 3_000_000})])
+        found = documents.get("k")
+        assert found is not None
+        assert len(found.body["text"]) == 3_000_000
+
+
+class ListContract:
+    """Lists, scans and facets: order, views, pages."""
+
+    def test_a_list_holds_direct_children_only(self, documents: DocumentStore) -> None:
+        documents.commit([Put(key, {}) for key in ("a/m", "a/m/n", "a/m/n/v", "a/o", "ab/m", "a")])
+        assert keys(documents.list("a", order=Order.KEY)) == ["m", "o"]
+        assert keys(documents.list("a/m")) == ["n"]
+        assert documents.list("b").documents == ()
+
+    def test_lists_are_in_the_order_asked(self, documents: DocumentStore) -> None:
+        put_versions(documents, ["2", "10", "a", "B", "_"])
+        documents.commit([Put(f"{VERSIONS}/10", {})])
+        assert keys(documents.list(VERSIONS)) == ["_", "B", "a", "10", "2"]
+        assert keys(documents.list(VERSIONS, order=Order.OLDEST)) == ["2", "10", "a", "B", "_"]
+        assert keys(documents.list(VERSIONS, order=Order.KEY)) == ["10", "2", "B", "_", "a"]
+
+    def test_views_choose_by_archived(self, documents: DocumentStore) -> None:
+        put_versions(documents, ["1", "2", "3", "4"], archived=["2", "3"])
+        assert keys(documents.list(VERSIONS)) == ["4", "1"]
+        assert keys(documents.list(VERSIONS, view=View.ARCHIVED)) == ["3", "2"]
+        assert keys(documents.list(VERSIONS, view=View.ALL)) == ["4", "3", "2", "1"]
+        documents.commit([Put(f"{VERSIONS}/2", {}), Put(f"{VERSIONS}/4", {}, is_archived=True)])
+        assert keys(documents.list(VERSIONS)) == ["2", "1"]
+        assert keys(documents.list(VERSIONS, view=View.ARCHIVED)) == ["4", "3"]
+
+    @pytest.mark.parametrize("order", list(Order))
+    @pytest.mark.parametrize("view", list(View))
+    def test_pages_join_to_the_whole_list(self, documents: DocumentStore, order: Order, view: View) -> None:
+        names = [str(number) for number in range(23)]
+        put_versions(documents, names, archived=names[3:11])
+        whole = documents.list(VERSIONS, view=view, order=order, limit=1000)
+        pages = all_pages(lambda after: documents.list(VERSIONS, view=view, order=order, after=after, limit=5))
+        assert [document for page in pages for document in page.documents] == list(whole.documents)
+        assert all(len(page.documents) == 5 for page in pages[:-1])
+        assert whole.next is None
+
+    def test_a_full_last_page_has_no_next(self, documents: DocumentStore) -> None:
+        put_versions(documents, ["1", "2"])
+        assert documents.list(VERSIONS, limit=2).next is None
+        assert documents.list(VERSIONS, limit=1).next is not None
+
+    def test_pages_are_stable_while_others_write(self, documents: DocumentStore) -> None:
+        put_versions(documents, ["1", "2", "3", "4"])
+        first = documents.list(VERSIONS, limit=2)
+        put_versions(documents, ["5"])
+        documents.commit([Delete(f"{VERSIONS}/4"), Delete(f"{VERSIONS}/3")])
+        assert keys(documents.list(VERSIONS, after=first.next, limit=2)) == ["2", "1"]
+
+    @pytest.mark.parametrize(
+        "cursor", ["", "x", "!!", "é", "bnVsbA", "W10", "LTE", "MWUzMA", "OTIyMzM3MjAzNjg1NDc3NTgwOA", "A" * 5000, "\0"]
+    )
+    def test_a_bad_cursor_is_an_invalid_request(self, documents: DocumentStore, cursor: str) -> None:
+        put_versions(documents, ["1", "2"])
+        with pytest.raises(InvalidRequest):
+            documents.list(VERSIONS, after=cursor)
+        with pytest.raises(InvalidRequest):
+            documents.find("s", "n", "v", after=cursor)
+        with pytest.raises(InvalidRequest):
+            documents.scan(VERSIONS, after=cursor)
+
+    def test_a_cursor_of_another_order_is_an_invalid_request(self, documents: DocumentStore) -> None:
+        put_versions(documents, ["1", "2"])
+        by_age, by_key = documents.list(VERSIONS, limit=1), documents.list(VERSIONS, order=Order.KEY, limit=1)
+        with pytest.raises(InvalidRequest):
+            documents.list(VERSIONS, order=Order.KEY, after=by_age.next)
+        with pytest.raises(InvalidRequest):
+            documents.list(VERSIONS, after=by_key.next)
+
+    def test_a_page_of_nothing_is_an_invalid_request(self, documents: DocumentStore) -> None:
+        with pytest.raises(InvalidRequest):
+            documents.list(VERSIONS, limit=0)
+
+    def test_scan_walks_all_depths_in_key_order(self, documents: DocumentStore) -> None:
+        names = ["a", "a/b", "a/b/c", "a/b!", "a/bc", "a/é", "b", "A/b"]
+        documents.commit([Put(key, {}, is_archived=key == "a/bc") for key in names])
+        assert [d.key for d in documents.scan("a/b").documents] == ["a/b", "a/b!", "a/b/c", "a/bc"]
+        assert [d.key for d in documents.scan("").documents] == sorted(names)
+        pages = all_pages(lambda after: documents.scan("a", after=after, limit=2))
+        assert [d.key for page in pages for d in page.documents] == ["a", "a/b", "a/b!", "a/b/c", "a/bc", "a/é"]
+
+    def test_find_returns_the_carriers_newest_first(self, documents: DocumentStore) -> None:
+        blue, red = Facet("s", "colour", "blue"), Facet("s", "colour", "red")
+        documents.commit(
+            [Put("1", {}, facets=(blue, blue)), Put("2", {}, facets=(red,)), Put("3", {}, facets=(blue, red))]
+        )
+        assert keys(documents.find("s", "colour", "blue")) == ["3", "1"]
+        assert keys(documents.find("s", "colour", "red")) == ["3", "2"]
+        for missing in (("t", "colour", "red"), ("s", "size", "red"), ("s", "colour", "green"), ("\0", "\0", "\0")):
+            assert documents.find(*missing).documents == ()
+
+    def test_find_pages_join_and_follow_views(self, documents: DocumentStore) -> None:
+        facet = Facet("s", "n", "v")
+        documents.commit([Put(f"k/{n}", {}, is_archived=n % 3 == 0, facets=(facet,)) for n in range(12)])
+        expected = {
+            View.ACTIVE: [n for n in range(11, -1, -1) if n % 3],
+            View.ARCHIVED: [9, 6, 3, 0],
+            View.ALL: list(range(11, -1, -1)),
+        }
+        for view, numbers in expected.items():
+            pages = all_pages(lambda after, view=view: documents.find("s", "n", "v", view=view, after=after, limit=3))  # type: ignore[misc]
+            assert [int(key) for page in pages for key in keys(page)] == numbers
+
+    def test_put_replaces_keeps_or_clears_facets(self, documents: DocumentStore) -> None:
+        one, two = Facet("s", "n", "1"), Facet("s", "n", "2")
+        documents.commit([Put("k", {}, facets=(one,))])
+        documents.commit([Put("k", {}, facets=(two,))])
+        assert documents.find("s", "n", "1").documents == ()
+        documents.commit([Put("k", {"kept": True}, facets=None)])
+        assert [d.body for d in documents.find("s", "n", "2").documents] == [{"kept": True}]
+        documents.commit([Put("k", {}, is_archived=True, facets=None)])
+        assert documents.find("s", "n", "2").documents == ()
+        assert keys(documents.find("s", "n", "2", view=View.ARCHIVED)) == ["k"]
+        documents.commit([Put("k", {})])
+        assert documents.find("s", "n", "2", view=View.ALL).documents == ()
+
+    def test_delete_takes_the_facets_along(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {}, facets=(Facet("s", "n", "v"),)), Delete("k"), Put("k", {})])
+        assert documents.find("s", "n", "v", view=View.ALL).documents == ()
+
+    def test_long_and_odd_facet_values_are_found(self, documents: DocumentStore) -> None:
+        values = ["x" * 5000, "x" * 4999 + "y", "a\0b", "\ud800", "", "😀" * 200]
+        documents.commit([Put(f"k/{n}", {}, facets=(Facet("s", "n", value),)) for n, value in enumerate(values)])
+        assert [keys(documents.find("s", "n", value)) for value in values] == [[str(n)] for n in range(len(values))]
+
+
+class LinkAndStreamContract:
+    """Edges and streams."""
+
+    def test_links_are_read_from_both_ends_oldest_first(self, documents: DocumentStore) -> None:
+        edges = [
+            Link("job", "used", "data", {"as": "raw"}),
+            Link("job", "produced", "model"),
+            Link("b", "used", "data"),
+        ]
+        documents.commit(edges)
+        assert list(documents.links("job")) == edges[:2]
+        assert list(documents.links("data", reverse=True)) == [edges[0], edges[2]]
+        assert list(documents.links("job", relation="produced")) == [edges[1]]
+        assert list(documents.links("data", reverse=True, relation="produced")) == []
+        assert list(documents.links("data")) == []
+        assert list(documents.links("data", reverse=True, limit=1)) == edges[:1]
+
+    def test_a_link_written_twice_is_one(self, documents: DocumentStore) -> None:
+        documents.commit([Link("a", "used", "b", 1), Link("a", "used", "c")])
+        documents.commit([Link("a", "used", "b", 2)])
+        assert list(documents.links("a")) == [Link("a", "used", "b", 2), Link("a", "used", "c")]
+
+    def test_delete_takes_outgoing_links_along(self, documents: DocumentStore) -> None:
+        documents.commit([Put("a", {}), Link("a", "used", "b"), Link("c", "used", "a")])
+        documents.commit([Delete("a")])
+        assert list(documents.links("a")) == []
+        assert list(documents.links("a", reverse=True)) == [Link("c", "used", "a")]
+
+    def test_streams_count_their_own_positions(self, documents: DocumentStore) -> None:
+        documents.commit([Append("s", {"n": 1}), Append("t", "other"), Append("s", {"n": 2})])
+        documents.commit([Append("s", None)])
+        assert list(documents.read("s")) == [Entry(1, {"n": 1}), Entry(2, {"n": 2}), Entry(3, None)]
+        assert list(documents.read("t")) == [Entry(1, "other")]
+        assert list(documents.read("s", after=1, limit=1)) == [Entry(2, {"n": 2})]
+        assert list(documents.read("s", newest=True, limit=2)) == [Entry(3, None), Entry(2, {"n": 2})]
+        assert list(documents.read("none")) == []
+
+    def test_entries_of_parallel_writers_have_no_gaps(self, documents: DocumentStore) -> None:
+        def write(writer: int) -> None:
+            for number in range(10):
+                documents.commit([Append("s", [writer, number]), Put(f"k/{writer}", {})])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(4)))
+        entries = documents.read("s")
+        assert [entry.position for entry in entries] == list(range(1, 41))
+        for writer in range(4):
+            assert [entry.body[1] for entry in entries if entry.body[0] == writer] == list(range(10))
+
+
+class WorkContract:
+    """Queues and leases. Time is the caller's."""
+
+    def test_an_item_is_leased_once_until_the_lease_runs_out(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k", {"n": 1})])
+        (work,) = documents.lease(["q"], owner="one", now=100, seconds=10)
+        assert (work.queue, work.key, work.payload, work.attempt) == ("q", "k", {"n": 1}, 1)
+        assert work.lease.startswith("one")
+        assert documents.lease(["q"], owner="two", now=109.9, seconds=10) == ()
+        (again,) = documents.lease(["q"], owner="two", now=110, seconds=10)
+        assert (again.id, again.attempt) == (work.id, 2)
+
+    def test_a_lost_lease_cannot_finish_or_postpone(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k")])
+        (lost,) = documents.lease(["q"], owner="one", now=100, seconds=10)
+        (held,) = documents.lease(["q"], owner="one", now=110, seconds=10)
+        for change in (Finish(lost), Postpone(lost, due=1), Postpone(lost, renew_s=5)):
+            with pytest.raises(RevisionMismatch):
+                documents.commit([Put("k", {}), change])
+        assert documents.get("k") is None
+        documents.commit([Finish(held)])
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Finish(held)])
+        assert documents.lease(["q"], owner="one", now=1e9, seconds=1) == ()
+
+    def test_the_oldest_due_items_of_the_asked_queues_come_first(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("a", "late", due=50), Enqueue("b", "early", due=10), Enqueue("c", "x", due=1)])
+        documents.commit([Enqueue("a", "future", due=1000), Enqueue("a", "now"), Enqueue("b", "mid", due=20)])
+        taken = documents.lease(["a", "b"], owner="o", now=100, seconds=500, limit=3)
+        assert [work.key for work in taken] == ["now", "early", "mid"]
+        taken = documents.lease(["a", "b"], owner="o", now=100, seconds=500, limit=3)
+        assert [work.key for work in taken] == ["late"]
+        assert documents.lease([], owner="o", now=100, seconds=500) == ()
+
+    def test_a_waiting_item_is_left_as_it_is(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k", "first", due=5)])
+        documents.commit([Enqueue("q", "k", "second"), Enqueue("r", "k", "other queue")])
+        assert documents.lease(["q"], owner="o", now=4, seconds=9) == ()
+        (work,) = documents.lease(["q"], owner="o", now=5, seconds=9, limit=5)
+        assert work.payload == "first"
+
+    def test_an_item_enqueued_while_it_is_worked_on_comes_again(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k", "first")])
+        (work,) = documents.lease(["q"], owner="o", now=1, seconds=100)
+        documents.commit([Enqueue("q", "k", "second", due=3)])
+        assert documents.lease(["q"], owner="o", now=4, seconds=100) == ()
+        documents.commit([Finish(work)])
+        assert documents.lease(["q"], owner="o", now=2, seconds=100) == ()
+        (again,) = documents.lease(["q"], owner="o", now=4, seconds=100)
+        assert (again.payload, again.attempt) == ("second", 1)
+        documents.commit([Finish(again)])
+        assert documents.lease(["q"], owner="o", now=1e9, seconds=1) == ()
+
+    def test_postpone_gives_back_for_later(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k", {"n": 1})])
+        (work,) = documents.lease(["q"], owner="o", now=1, seconds=100)
+        documents.commit([Postpone(work, due=50)])
+        assert documents.lease(["q"], owner="o", now=49, seconds=100) == ()
+        (work,) = documents.lease(["q"], owner="o", now=50, seconds=100)
+        assert (work.payload, work.attempt) == ({"n": 1}, 2)
+        documents.commit([Postpone(work, payload={"n": 2})])
+        (work,) = documents.lease(["q"], owner="o", now=50, seconds=100)
+        assert (work.payload, work.attempt) == ({"n": 2}, 3)
+
+    def test_postponed_work_that_was_enqueued_again_is_due_with_that(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k", "first")])
+        (work,) = documents.lease(["q"], owner="o", now=1, seconds=100)
+        documents.commit([Enqueue("q", "k", "second", due=20)])
+        documents.commit([Postpone(work, due=1000)])
+        assert documents.lease(["q"], owner="o", now=19, seconds=100) == ()
+        (work,) = documents.lease(["q"], owner="o", now=20, seconds=100)
+        documents.commit([Finish(work)])
+        assert documents.lease(["q"], owner="o", now=1e9, seconds=1) == ()
+
+    def test_renewal_prolongs_the_lease(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k")])
+        (work,) = documents.lease(["q"], owner="o", now=100, seconds=10)
+        documents.commit([Postpone(work, due=105, renew_s=20)])
+        assert documents.lease(["q"], owner="p", now=124, seconds=10) == ()
+        documents.commit([Finish(work)])
+
+    def test_renewal_without_a_time_counts_from_the_clock(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", "k")])
+        (work,) = documents.lease(["q"], owner="o", now=100, seconds=10)
+        documents.commit([Postpone(work, renew_s=20)])
+        assert documents.lease(["q"], owner="p", now=1_000_000_000, seconds=10) == ()
+
+    def test_released_leases_are_due_at_once(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", name) for name in ("a", "b", "c")])
+        (mine,) = documents.lease(["q"], owner="host/1", now=1, seconds=1000)
+        (other,) = documents.lease(["q"], owner="host2/1", now=1, seconds=1000)
+        (third,) = documents.lease(["q"], owner="host/2", now=1, seconds=1000)
+        documents.commit([ReleaseLeases("host/")])
+        taken = documents.lease(["q"], owner="host/3", now=2, seconds=1000, limit=5)
+        assert [work.key for work in taken] == [mine.key, third.key]
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Finish(mine)])
+        documents.commit([Finish(other)])
+
+    def test_parallel_workers_never_share_an_item(self, documents: DocumentStore) -> None:
+        documents.commit([Enqueue("q", str(number)) for number in range(40)])
+
+        def drain(worker: int) -> list[Work]:
+            taken: list[Work] = []
+            while batch := documents.lease(["q"], owner=f"w{worker}", now=1, seconds=1000, limit=2):
+                documents.commit([Finish(work) for work in batch])
+                taken += batch
+            return taken
+
+        with ThreadPoolExecutor(4) as pool:
+            taken = [work.key for batch in pool.map(drain, range(4)) for work in batch]
+        assert sorted(taken, key=int) == [str(number) for number in range(40)]
+
+    def test_waiting_ends_when_work_is_enqueued(self, documents: DocumentStore) -> None:
+        assert documents.lease(["q"], owner="o", now=1, seconds=1) == ()
+        waiter = threading.Thread(target=documents.wait_for_work, args=(60,))
+        waiter.start()
+        documents.commit([Enqueue("q", "k")])
+        waiter.join(30)
+        assert not waiter.is_alive()
+
+    def test_work_enqueued_between_lease_and_wait_is_not_missed(self, documents: DocumentStore) -> None:
+        finished = threading.Event()
+        leased, enqueued = threading.Event(), threading.Event()
+
+        def work() -> None:
+            documents.lease(["q"], owner="o", now=1, seconds=1)
+            leased.set()
+            enqueued.wait(30)
+            documents.wait_for_work(60)
+            finished.set()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        assert leased.wait(30)
+        documents.commit([Enqueue("q", "k")])
+        enqueued.set()
+        assert finished.wait(30)
+        worker.join()
+
+    def test_waiting_ends_at_the_timeout(self, documents: DocumentStore) -> None:
+        documents.wait_for_work(0.01)
+        documents.wait_for_work(0.01)
+
+
+class ConcurrencyContract:
+    """Many threads at once."""
+
+    def test_of_parallel_creators_one_wins(self, documents: DocumentStore) -> None:
+        barrier = threading.Barrier(8)
+
+        def create(number: int) -> Document | None:
+            barrier.wait(30)
+            try:
+                return documents.commit([Put("parent", {"by": number}), Put("k", {"by": number}, ABSENT)])[1]
+            except RevisionMismatch:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            made = [document for document in pool.map(create, range(8)) if document]
+        assert [documents.get("k")] == made
+        parent = documents.get("parent")
+        assert parent is not None
+        assert (parent.body, parent.revision) == (made[0].body, 1)
+
+    def test_parallel_counters_lose_no_update(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {"n": 0})])
+
+        def count(_: int) -> int:
+            for attempt in range(1000):
+                found = documents.get("k")
+                assert found is not None
+                try:
+                    documents.commit([Put("k", {"n": found.body["n"] + 1}, match=found.revision)])
+                except RevisionMismatch:
+                    continue
+                return attempt
+            raise AssertionError("never got its turn")
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(count, range(30)))
+        found = documents.get("k")
+        assert found is not None
+        assert (found.body["n"], found.revision) == (30, 31)
+
+    def test_commits_that_cross_each_other_all_happen(self, documents: DocumentStore) -> None:
+        def write(number: int) -> None:
+            pair = ["a", "b"] if number % 2 else ["b", "a"]
+            for _ in range(10):
+                documents.commit([Put(key, {"by": number}) for key in pair])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(4)))
+        assert [document.revision for document in documents.scan("").documents] == [40, 40]
+
+    def test_sequences_of_one_writer_increase(self, documents: DocumentStore) -> None:
+        def write(writer: int) -> list[int]:
+            return [documents.commit([Put(f"{writer}/{n}", {}, ABSENT)])[0].sequence for n in range(20)]
+
+        with ThreadPoolExecutor(4) as pool:
+            written = list(pool.map(write, range(4)))
+        assert all(before < after for sequences in written for before, after in pairwise(sequences))
+        assert len({sequence for sequences in written for sequence in sequences}) == 80
+
+    def test_a_closed_store_says_so(self, documents: DocumentStore) -> None:
+        documents.commit([Put("k", {})])
+        documents.close()
+        documents.close()
+        with pytest.raises(Unavailable):
+            documents.commit([Put("k", {})])
+        with pytest.raises(Unavailable):
+            documents.get("k")
+
+
+class DocumentStoreContract(DocumentContract, ListContract, LinkAndStreamContract, WorkContract, ConcurrencyContract):
+    """All of it. The subclass's name starts with `Test` and it has a fixture `documents`: an empty store."""
