@@ -4,10 +4,12 @@ A property of the machine, never assumed: which versions exist decides which env
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ _ASK = (
     "import sys; print(*sys.version_info[:3], getattr(getattr(sys, 'implementation', None), 'name', 'cpython'),"
     " sys.version_info[3])"
 )
+_FRESH_S = 10.0  # a search takes some ms; every job step asks
 _OLDEST = (3, 6)  # uv makes environments for nothing older
 
 
@@ -47,21 +50,28 @@ class Interpreters:
         self._extra = tuple(extra)
         self._environ = os.environ if environ is None else environ
         self._guard = threading.Lock()
+        self._found: tuple[Interpreter, ...] = ()
+        self._found_at = -math.inf
 
     def discover(self) -> tuple[Interpreter, ...]:
         """Return one interpreter per exact version, oldest first; new ones are seen without a restart."""
         with self._guard:
-            known = self._load()
-            found: dict[str, list[object]] = {}
-            for path in dict.fromkeys(_resolved(self._candidates())):
-                stat = path.stat()
-                stamp = [stat.st_mtime_ns, stat.st_size]
-                entry = known.get(str(path))
-                if entry is None or entry[:2] != stamp:
-                    entry = [*stamp, _ask(path)]
-                found[str(path)] = entry
-            if found != known:
-                self._save(found)
+            if time.monotonic() - self._found_at > _FRESH_S:
+                self._found, self._found_at = self._search(), time.monotonic()
+            return self._found
+
+    def _search(self) -> tuple[Interpreter, ...]:
+        known = self._load()
+        found: dict[str, list[object]] = {}
+        for path in dict.fromkeys(_resolved(self._candidates())):
+            stat = path.stat()
+            stamp = [stat.st_mtime_ns, stat.st_size]
+            entry = known.get(str(path))
+            if entry is None or entry[:2] != stamp:
+                entry = [*stamp, _ask(path)]
+            found[str(path)] = entry
+        if found != known:
+            self._save(found)
         usable: dict[tuple[int, ...], Interpreter] = {}
         for text, (_, _, version) in found.items():
             if isinstance(version, list) and tuple(version[:2]) >= _OLDEST:

@@ -21,6 +21,7 @@ from typing import Any
 from entrepot.compute import processes
 from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, State, Status
 from entrepot.compute.cgroups import enforce
+from entrepot.compute.environments import Environments
 from entrepot.compute.sandbox import WRAPPER_DEPTH, bwrap_arguments, find_bwrap
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import InvalidRequest, Unavailable
@@ -41,7 +42,7 @@ class LocalBackend:
             raise InvalidRequest(f"sandbox is {sandbox!r}: auto, bwrap and none are known")
         self.home = home
         self._sandbox = sandbox
-        self._python_policy = python_policy
+        self._environments = Environments(home / "environments", policy=python_policy, bwrap=self._bwrap)
         self._probe: tuple[Path | None, str] | None = None
         self._probing = threading.Lock()
         self._compiled: Path | None = None
@@ -49,7 +50,7 @@ class LocalBackend:
 
     def prepare(self, spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
         """Build or find the environment; see `environments.py`."""
-        raise Unavailable(f"environments of {self.home} are not ready")
+        return self._environments.prepare(spec, log=log)
 
     def launch(self, launch: Launch) -> None:
         """Start the launch's supervisor; a launch that was started before, by any process, is left alone."""

@@ -7,7 +7,7 @@ process ids; nothing else of the machine's files. The network stays: tracking is
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from entrepot.compute.backend import Launch, Mount
@@ -47,6 +47,19 @@ def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: 
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     return arguments
+
+
+def tool_command(
+    bwrap: Path, command: Sequence[str], *, readable: Sequence[Path], writable: Sequence[Path], cwd: Path
+) -> list[str]:
+    """Return the command of a tool of ours in a sandbox that ends with the calling thread; variables are inherited."""
+    arguments = [str(bwrap), *_namespaces(), *_system(), "--tmpfs", "/tmp"]  # noqa: S108
+    for path in sorted(dict.fromkeys(readable), key=lambda path: len(path.parts)):
+        if not path.is_relative_to("/usr"):
+            arguments += ["--ro-bind", str(path), str(path)]
+    for path in writable:
+        arguments += ["--bind", str(path), str(path)]
+    return [*arguments, "--chdir", str(cwd), "--", *command]
 
 
 def visible(launch: Launch) -> tuple[Mount, ...]:
