@@ -118,18 +118,13 @@ class CloudStore:
         return self._prefix + paths.check_blob_name(name)
 
 
-def open_store(url: str, *, prefix: str, staging: Path) -> CloudStore:
-    """Open the store of a URL such as `s3://bucket/path` or `memory://`; credentials come from the environment.
+def connect(url: str) -> ObjectStore:
+    """Open the bucket of a URL such as `s3://bucket/path`, `az://...`, `gs://...` or `memory://`.
 
-    Stores of one process that have the same URL share one connection. Raises InvalidRequest.
+    Credentials come from the environment. Raises InvalidRequest.
     """
-    scheme = url.partition("://")[0]
-    if "://" not in url or scheme not in _SCHEMES:
+    if "://" not in url or url.partition("://")[0] not in _SCHEMES:
         raise InvalidRequest(f"{url!r} is not the URL of an object store: use memory://, s3://, az:// or gs://")
-    return CloudStore(_connect(url), prefix=prefix, staging=staging)
-
-
-def _connect(url: str, kept: dict[str, ObjectStore] | None = None) -> ObjectStore:
     return MemoryStore() if url.startswith("memory:") else from_url(url)
 
 

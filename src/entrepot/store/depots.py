@@ -1,12 +1,12 @@
 """The blob stores of all regions: folders below one root, or prefixes below one object store URL."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from entrepot.core.ids import Region
 from entrepot.store.blobs import BlobStore
 from entrepot.store.local import LocalStore
+from entrepot.store.paths import STAGING
 
 
 class LocalDepots:
@@ -35,11 +35,15 @@ class LocalDepots:
             self._opened.clear()
 
 
-class RemoteDepots:
-    """Each region is what `open_region` gives for it, asked once."""
+class CloudDepots:
+    """Each region is a prefix of one bucket; `staging_root` holds the files on their way to it."""
 
-    def __init__(self, open_region: Callable[[Region], BlobStore]) -> None:
-        self._open_region = open_region
+    def __init__(self, url: str, staging_root: Path) -> None:
+        from entrepot.store import cloud  # obstore takes 60 ms to import, and a home of files needs none
+
+        self._open = cloud.CloudStore
+        self._bucket = cloud.connect(url)
+        self._staging_root = staging_root
         self._lock = threading.Lock()
         self._opened: dict[Region, BlobStore] = {}
 
@@ -47,7 +51,8 @@ class RemoteDepots:
         """Return the region's store."""
         with self._lock:
             if region not in self._opened:
-                self._opened[region] = self._open_region(region)
+                staging = self._staging_root / region / STAGING
+                self._opened[region] = self._open(self._bucket, prefix=region, staging=staging)
             return self._opened[region]
 
     def close(self) -> None:
@@ -56,16 +61,6 @@ class RemoteDepots:
             self._opened.clear()
 
 
-Depots = LocalDepots | RemoteDepots
-
-
-def open_depots(root: Path, *, url: str = "", fsync: bool = True) -> Depots:
-    """Return local depots below `root`, or those of a URL (memory://, s3://bucket/prefix, az://..., gs://...).
-
-    With a URL, `root` holds the files on their way to it.
-    """
-    if not url:
-        return LocalDepots(root, fsync=fsync)
-    from entrepot.store.cloud import open_store  # obstore takes 60 ms to import and a home of files needs none
-
-    return RemoteDepots(lambda region: open_store(url, prefix=region, staging=root / region))
+def open_depots(root: Path, *, url: str = "", fsync: bool = True) -> LocalDepots | CloudDepots:
+    """Return local depots below `root`, or those of a URL (memory://, s3://bucket/prefix, az://..., gs://...)."""
+    return CloudDepots(url, root) if url else LocalDepots(root, fsync=fsync)

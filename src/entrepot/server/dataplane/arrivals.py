@@ -1,0 +1,168 @@
+"""Bytes on their way in: hashed while they arrive, staged on the store's disk, and only accepted when there is room."""
+
+import base64
+import contextlib
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from uuid import uuid4
+
+from entrepot.core.digests import Digest
+from entrepot.core.errors import InvalidRequest, NoRoom, TooLarge
+from entrepot.server.dataplane.messages import STREAMED, Body
+from entrepot.store import disk
+from entrepot.store.blobs import BlobStore
+
+_INLINE_BYTES = 1 << 20  # up to here a second thread costs more than it saves
+_BUFFERS = 4
+_WRITE_BACK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A body that is on disk as a staged file, which `keep_file` takes. `md5` in base64, where it was asked for."""
+
+    file: Path
+    digest: Digest
+    size_bytes: int
+    md5: str | None
+
+
+class Claim:
+    """The room that one body will still need."""
+
+    def __init__(self, bytes_left: int) -> None:
+        self.bytes_left = bytes_left
+
+
+class Room:
+    """Keeps uploads from filling a disk: what is free, less the reserve, less what running uploads still need."""
+
+    def __init__(self, *, reserve_bytes: int, limit_bytes: int = 0) -> None:
+        self._reserve_bytes = reserve_bytes
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._claims: set[Claim] = set()
+
+    def left(self, blobs: BlobStore) -> int | None:
+        """Return how many bytes may still come, None for any number."""
+        free = blobs.free_bytes()
+        if free is None:
+            return None
+        with self._lock:
+            return max(0, free - self._reserve_bytes - sum(claim.bytes_left for claim in self._claims))
+
+    def check(self, blobs: BlobStore, size_bytes: int) -> None:
+        """Raise NoRoom or TooLarge when so many bytes may not come."""
+        if self._limit_bytes and size_bytes > self._limit_bytes:
+            raise TooLarge(f"An upload may be at most {self._limit_bytes} bytes long: this one has {size_bytes}.")
+        left = self.left(blobs)
+        if left is not None and size_bytes > left:
+            raise NoRoom(
+                f"There is no room for {size_bytes} bytes: the server's disk can take {left} more "
+                f"(it keeps {self._reserve_bytes} free).",
+                details=[{"neededBytes": size_bytes, "availableBytes": left}],
+            )
+
+    @contextlib.contextmanager
+    def claim(self, blobs: BlobStore, size_bytes: int | None) -> Iterator[Claim]:
+        """Hold room for a body while it arrives. Raises NoRoom or TooLarge before its first byte."""
+        self.check(blobs, size_bytes or 0)
+        claim = Claim(size_bytes or 0)
+        with self._lock:
+            self._claims.add(claim)
+        try:
+            yield claim
+        finally:
+            with self._lock:
+                self._claims.discard(claim)
+
+
+@contextlib.contextmanager
+def arriving(body: Body, blobs: BlobStore, room: Room, *, md5: bool = False) -> Iterator[Arrived]:
+    """Receive a body into a staged file; afterwards the file is gone if nobody took it.
+
+    Raises NoRoom, TooLarge, Disconnected, Refusal.
+    """
+    file = blobs.staging / f"arrival-{uuid4().hex}"
+    try:
+        with room.claim(blobs, body.length) as claim:
+            yield _receive(body, file, md5=md5, claim=claim, check=lambda size: room.check(blobs, size))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom(f"The server's disk became full while {body.length} bytes arrived.") from error
+        raise
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def check_md5(expected: str | None, found: str | None) -> None:
+    """Raise InvalidRequest when a body is not the one whose Content-MD5 was told."""
+    if expected is not None and expected != found:
+        raise InvalidRequest(f"The body has the MD5 {found}, not {expected} as its Content-MD5 says.")
+
+
+def _receive(body: Body, file: Path, *, md5: bool, claim: Claim, check: Any) -> Arrived:
+    hashers = [hashlib.sha256(), hashlib.md5(usedforsecurity=False)] if md5 else [hashlib.sha256()]
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        if body.length is not None and body.length <= _INLINE_BYTES:
+            buffer = memoryview(bytearray(body.length + 1))
+            size = body.readinto(buffer)
+            for hasher in hashers:
+                hasher.update(buffer[:size])
+            _write(fd, buffer[:size])
+        else:
+            size = _receive_overlapped(body, fd, hashers, claim=claim, check=check)
+    finally:
+        os.close(fd)
+    digest = Digest(hashers[0].hexdigest())
+    return Arrived(file, digest, size, base64.b64encode(hashers[1].digest()).decode() if md5 else None)
+
+
+def _receive_overlapped(body: Body, fd: int, hashers: list[Any], *, claim: Claim, check: Any) -> int:
+    """Receive and write here while a second thread hashes: hashing is the slowest of the three."""
+    free: SimpleQueue[memoryview] = SimpleQueue()
+    filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+    for _ in range(_BUFFERS):
+        free.put(memoryview(bytearray(STREAMED)))
+
+    def hash_on() -> None:
+        while item := filled.get():
+            for hasher in hashers:
+                hasher.update(item[0][: item[1]])
+            free.put(item[0])
+
+    thread = threading.Thread(target=hash_on, name="hash", daemon=True)
+    thread.start()
+    size = started = 0
+    try:
+        while True:
+            buffer = free.get()
+            count = body.readinto(buffer)
+            if count == 0:
+                break
+            filled.put((buffer, count))
+            _write(fd, buffer[:count])
+            size += count
+            if body.length is None:
+                check(size if size < STREAMED else STREAMED)
+            claim.bytes_left = max(0, claim.bytes_left - count)
+            if size - started >= _WRITE_BACK_BYTES:
+                disk.start_write_back(fd, started, size - started)
+                started = size
+    finally:
+        filled.put(None)
+        thread.join()
+    return size
+
+
+def _write(fd: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(fd, view) :]

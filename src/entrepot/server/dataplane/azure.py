@@ -1,0 +1,245 @@
+"""The subset of the Azure Blob REST service that the genuine clients use, on `Containers`."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import uuid4
+
+from entrepot.core.digests import Digest
+from entrepot.core.errors import InvalidRequest, NotFound
+from entrepot.core.manifests import check_path
+from entrepot.server.dataplane import conditions, listings
+from entrepot.server.dataplane.arrivals import Room, arriving, check_md5
+from entrepot.server.dataplane.messages import Answer, Refusal, Request, Slice
+from entrepot.server.dataplane.sas import Grant
+from entrepot.store import paths, snapshots
+from entrepot.store.blobs import BlobStore
+from entrepot.store.containers import BlobItem, Containers
+
+LIST_LIMIT = 5000
+_BLOCK_LIST_BYTES = 16 << 20
+_META = "x-ms-meta-"
+_META_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the operations need besides the request: `grant_for` authenticates a copy's source."""
+
+    containers: Containers
+    room: Room
+    grant: Grant
+    store: BlobStore
+    grant_for: Callable[[str, Mapping[str, str]], Grant]
+
+
+def head_container(request: Request, context: Context) -> Answer:
+    """Get Container Properties."""
+    return Answer(200, {"ETag": '"0x1"', "Last-Modified": formatdate(0, usegmt=True), "x-ms-lease-state": "available"})
+
+
+def list_blobs(request: Request, context: Context) -> Answer:
+    """List Blobs: prefix, delimiter, marker, maxresults, include=metadata."""
+    query = request.query
+    text = query.get("maxresults") or str(LIST_LIMIT)
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise Refusal(400, "OutOfRangeQueryParameterValue", f"maxresults must be a positive number: {text!r}.")
+    limit = min(int(text), LIST_LIMIT)
+    prefix, delimiter, marker = (query.get(name, "") for name in ("prefix", "delimiter", "marker"))
+    listing = context.containers.list(request.container, prefix, delimiter, marker or None, limit)
+    body = listings.listing_xml(
+        request.container,
+        listing,
+        origin=f"http://{request.headers.get('host', '')}",
+        prefix=prefix,
+        delimiter=delimiter,
+        marker=marker,
+        limit=limit,
+        with_metadata="metadata" in query.get("include", "").lower(),
+    )
+    return Answer(200, {"Content-Type": "application/xml"}, body)
+
+
+def get_blob(request: Request, context: Context) -> Answer:
+    """Get Blob, Get Blob Properties (HEAD) and Get Blob Metadata."""
+    item = context.containers.stat(request.container, request.name)
+    if item is None:
+        raise NotFound(f"There is no blob {request.name!r} in container {request.container!r}.")
+    headers = _properties(item)
+    if not conditions.check_read(request.headers, item):
+        return Answer(304, headers)
+    if request.query.get("comp") == "metadata":
+        return Answer(200, headers)
+    headers |= {"Content-Type": item.content_type, "Accept-Ranges": "bytes"}
+    if item.md5:
+        headers["Content-MD5"] = item.md5
+    if request.method == "HEAD":
+        return Answer(200, headers, length=item.size_bytes)
+    return slice_of(context.store, item.digest, item.size_bytes, request.headers, headers)
+
+
+def slice_of(
+    store: BlobStore, digest: Digest, size_bytes: int, asked: Mapping[str, str], headers: dict[str, str]
+) -> Answer:
+    """Return content, or the range of it that the headers ask for."""
+    wanted = conditions.wanted_range(asked, size_bytes)
+    start, length = wanted or (0, size_bytes)
+    name = paths.content(digest)
+    is_local = store.local_path(name) is not None
+    file = store.open(name) if is_local else store.open(name, start=start, length=length)
+    if wanted:
+        headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size_bytes}"
+        if "Content-MD5" in headers:  # of the whole blob, which a range does not have
+            headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
+    return Answer(206 if wanted else 200, headers, Slice(file, start, length, is_local))
+
+
+def put_blob(request: Request, context: Context) -> Answer:
+    """Put Blob, Copy Blob and Put Blob From URL."""
+    check_path(request.name)
+    only_if_absent = _check_target(request, context)
+    if "x-ms-copy-source" in request.headers:
+        return _copy_blob(request, context, only_if_absent=only_if_absent)
+    kind = request.headers.get("x-ms-blob-type", "BlockBlob")
+    if kind != "BlockBlob":
+        raise Refusal(501, "NotImplemented", f"Blobs of type {kind} are not kept here: use BlockBlob.")
+    sent_md5 = request.headers.get("content-md5")
+    with arriving(request.body, context.store, context.room, md5=sent_md5 is not None) as arrived:
+        check_md5(sent_md5, arrived.md5)
+        snapshots.keep_file(context.store, arrived.digest, arrived.file)
+    item = context.containers.put(
+        request.container,
+        request.name,
+        arrived.digest,
+        arrived.size_bytes,
+        md5=request.headers.get("x-ms-blob-content-md5") or sent_md5,
+        content_type=_content_type(request),
+        metadata=_metadata(request),
+        only_if_absent=only_if_absent,
+    )
+    return Answer(201, _written(item) | ({"Content-MD5": sent_md5} if sent_md5 else {}))
+
+
+def put_block(request: Request, context: Context) -> Answer:
+    """Put Block: parallel, in any order."""
+    block_id = request.query.get("blockid", "")
+    try:
+        if not block_id or len(base64.b64decode(block_id, validate=True)) > 64:
+            raise ValueError(block_id)
+    except ValueError as error:
+        raise InvalidRequest("blockid must be base64 of at most 64 bytes") from error
+    sent_md5 = request.headers.get("content-md5")
+    with arriving(request.body, context.store, context.room, md5=sent_md5 is not None) as arrived:
+        check_md5(sent_md5, arrived.md5)
+        context.containers.stage_block(request.container, request.name, block_id, arrived.file)
+    return Answer(201, {"Content-MD5": sent_md5} if sent_md5 else {})
+
+
+def put_block_list(request: Request, context: Context) -> Answer:
+    """Put Block List: makes the blob."""
+    only_if_absent = _check_target(request, context)
+    block_ids = listings.read_block_list(request.read_all(_BLOCK_LIST_BYTES))
+    known = {block.name for block in context.containers.staged_blocks(request.container, request.name)}
+    absent = [id for id in block_ids if paths.block(request.container, request.name, id) not in known]
+    if absent:
+        raise Refusal(400, "InvalidBlockList", f"Block {absent[0]} was not sent.", closes=False)
+    item = context.containers.commit_blocks(
+        request.container,
+        request.name,
+        block_ids,
+        md5=request.headers.get("x-ms-blob-content-md5"),
+        content_type=_content_type(request),
+        metadata=_metadata(request),
+        only_if_absent=only_if_absent,
+    )
+    return Answer(201, _written(item))
+
+
+def get_block_list(request: Request, context: Context) -> Answer:
+    """Get Block List: the uncommitted ones."""
+    blocks = context.containers.staged_blocks(request.container, request.name)
+    return Answer(200, {"Content-Type": "application/xml"}, listings.block_list_xml(blocks))
+
+
+def put_metadata(request: Request, context: Context) -> Answer:
+    """Set Blob Metadata."""
+    _check_target(request, context)
+    item = context.containers.set_metadata(request.container, request.name, _metadata(request))
+    return Answer(200, _written(item))
+
+
+def delete_blob(request: Request, context: Context) -> Answer:
+    """Delete Blob."""
+    conditions.check_write(request.headers, context.containers.stat(request.container, request.name))
+    context.containers.delete(request.container, request.name)
+    return Answer(202, {"x-ms-delete-type-permanent": "true"})
+
+
+def _copy_blob(request: Request, context: Context, *, only_if_absent: bool) -> Answer:
+    source = urlsplit(request.headers["x-ms-copy-source"])
+    if source.netloc.rpartition("@")[2].lower() != request.headers.get("host", "").lower():
+        raise Refusal(400, "CannotVerifyCopySource", "A copy's source must be a blob of this server.", closes=False)
+    container, _, name = unquote(source.path).lstrip("/").partition("/")
+    query = dict(parse_qsl(source.query))
+    grant = (
+        context.grant if container == request.container and "sig" not in query else context.grant_for(container, query)
+    )
+    if "r" not in grant.permissions:
+        raise Refusal(403, "CannotVerifyCopySource", "The source's signature does not let read.", closes=False)
+    item = context.containers.stat(container, name)
+    if item is None:
+        raise NotFound(f"There is no blob {name!r} in container {container!r}.")
+    source_store = context.containers.store(container, grant.region)
+    if source_store is not context.store:
+        context.room.check(context.store, item.size_bytes)
+        context.store.copy_from(source_store, paths.content(item.digest))
+    copied = context.containers.put(
+        request.container,
+        request.name,
+        item.digest,
+        item.size_bytes,
+        md5=item.md5,
+        content_type=item.content_type,
+        metadata=_metadata(request) or item.metadata,
+        only_if_absent=only_if_absent,
+    )
+    status = 201 if "x-ms-blob-type" in request.headers else 202
+    return Answer(status, _written(copied) | {"x-ms-copy-id": str(uuid4()), "x-ms-copy-status": "success"})
+
+
+def _check_target(request: Request, context: Context) -> bool:
+    """Hold the conditions of a write against what is there; say whether the name must still be free."""
+    found = context.containers.stat(request.container, request.name)
+    conditions.check_write(request.headers, found)
+    only_if_absent = request.headers.get("if-none-match", "").strip() == "*" or "w" not in context.grant.permissions
+    if found and only_if_absent and request.query.get("comp") != "metadata":
+        raise Refusal(409, "BlobAlreadyExists", f"There is a blob {request.name!r} already.", closes=False)
+    return only_if_absent
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    found = {name[len(_META) :]: value for name, value in request.headers.items() if name.startswith(_META)}
+    for name in found:
+        if not _META_NAME.match(name):
+            raise InvalidRequest(f"{name!r} is not a name for metadata: use letters, digits and '_'")
+    return found
+
+
+def _content_type(request: Request) -> str | None:
+    return request.headers.get("x-ms-blob-content-type") or request.headers.get("content-type")
+
+
+def _properties(item: BlobItem) -> dict[str, str]:
+    headers = _written(item) | {
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-creation-time": formatdate(item.modified, usegmt=True),
+    }
+    headers |= {"x-ms-lease-status": "unlocked", "x-ms-lease-state": "available"}
+    return headers | {f"{_META}{name}": value for name, value in (item.metadata or {}).items()}
+
+
+def _written(item: BlobItem) -> dict[str, str]:
+    return {"ETag": item.etag, "Last-Modified": formatdate(item.modified, usegmt=True)}
