@@ -7,9 +7,10 @@ requests per second, so requests and responses are our own few lines (see calls.
 
 import asyncio
 import io
+import itertools
 import logging
-import os
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -55,6 +56,24 @@ class Application:
         self._waiters = waiters
         self._reads_inline = reads_inline
         self._origins = {scheme: site.addresses.origins(scheme) for scheme in ("http", "https")}
+        self._id_prefix = str(uuid.uuid4())[:24]
+        self._id_number = itertools.count(1)
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        """Return the complete answer of a read that may run in the event loop, None for all other requests."""
+        if not self._reads_inline or scope["method"] != "GET":
+            return None
+        request_id = self._new_request_id()
+        origins = self._origins[scope["scheme"]]
+        try:
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            route, params = self._find("GET", scope["path"], headers)
+            if not route.inline:
+                return None
+            answer = route.handler(self._call(scope, route, params, headers, request_id, origins))
+        except Exception as error:
+            answer = _failed(error, request_id, scope)
+        return self._finished(answer, request_id, origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,30 +81,23 @@ class Application:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        request_id = _new_request_id()
-        origins = self._origins[scope["scheme"]]
-        try:
-            answer = await self._answer(scope, receive, request_id, origins)
-        except _Disconnected:
-            return
-        except EntrepotError as error:
-            answer = _told(error, request_id)
-        except Exception:
-            _log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
-            answer = Answer(500, encode(internal_error_body(request_id)))
-        await self._send(answer, send, request_id, origins)
+        answer = self.answer_now(scope)
+        if answer is None:
+            request_id = self._new_request_id()
+            origins = self._origins[scope["scheme"]]
+            try:
+                answer = await self._answer(scope, receive, request_id, origins)
+            except _Disconnected:
+                return
+            except Exception as error:
+                answer = _failed(error, request_id, scope)
+            answer = self._finished(answer, request_id, origins)
+        await self._send(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str, origins: Origins) -> Answer:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         route, params = self._find(scope["method"], scope["path"], headers)
-        site = self._site
-        call = Call(
-            site, scope["method"], scope["path"], params, scope["query_string"], headers,
-            ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization")),
-            request_id, origins,
-        )  # fmt: skip
-        if route.inline and self._reads_inline:
-            return route.handler(call)
+        call = self._call(scope, route, params, headers, request_id, origins)
         loop = asyncio.get_running_loop()
         if route.takes_stream:
             call.stream = io.BufferedReader(_BodyStream(receive, loop), 1 << 20)
@@ -94,7 +106,21 @@ class Application:
         pool = self._waiters if route.is_long or route.takes_stream else self._writers
         return await loop.run_in_executor(pool, route.handler, call)
 
-    def _find(self, method: str, path: str, headers: dict[bytes, bytes]) -> tuple[Route, dict[str, str]]:
+    def _call(
+        self,
+        scope: Scope,
+        route: Route,
+        params: Mapping[str, str],
+        headers: Mapping[bytes, bytes],
+        request_id: str,
+        origins: Origins,
+    ) -> Call:
+        site = self._site
+        who = ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization"))
+        query = scope["query_string"]
+        return Call(site, scope["method"], scope["path"], params, query, headers, who, request_id, origins)
+
+    def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
         try:
             return self._router.match(method, path)
         except MethodNotAllowed:
@@ -106,18 +132,19 @@ class Application:
             self._site.authenticator.authenticate(headers.get(b"authorization"))  # strangers learn no routes
             raise
 
-    async def _send(self, answer: Answer, send: Send, request_id: str, origins: Origins) -> None:
-        headers: list[Header] = [*answer.headers, *_SECURITY, (b"x-ms-request-id", request_id.encode())]
-        start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    def _finished(self, answer: Answer, request_id: str, origins: Origins) -> Answer:
+        """Add the headers that every answer has, and put the real origins into its body."""
+        body = origins.outward(answer.body)
+        headers = (*answer.headers, *_SECURITY, (b"x-ms-request-id", request_id.encode()))
+        if answer.chunks is None and answer.status != 204:
+            headers = (*headers, (b"content-length", b"%d" % len(body)))
+        return Answer(answer.status, body, headers, answer.chunks)
+
+    async def _send(self, answer: Answer, send: Send) -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         if answer.chunks is None:
-            body = origins.outward(answer.body)
-            if answer.status != 204:
-                headers.append((b"content-length", str(len(body)).encode()))
-            headers[:] = [(name, origins.outward(value)) for name, value in headers]
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
+            await send({"type": "http.response.body", "body": answer.body})
             return
-        await send(start)
         await self._send_chunks(answer.chunks, send)
 
     async def _send_chunks(self, chunks: Iterator[bytes], send: Send) -> None:
@@ -130,6 +157,9 @@ class Application:
             close = getattr(chunks, "close", None)
             if close is not None:
                 await loop.run_in_executor(self._waiters, close)
+
+    def _new_request_id(self) -> str:
+        return f"{self._id_prefix}{next(self._id_number):012x}"
 
 
 class _BodyStream(io.RawIOBase):
@@ -180,7 +210,11 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _told(error: EntrepotError, request_id: str) -> Answer:
+def _failed(error: Exception, request_id: str, scope: Scope) -> Answer:
+    """Return the answer that tells an error: all of ours, nothing of a failure that we did not expect."""
+    if not isinstance(error, EntrepotError):
+        _log.error("request %s failed: %s %s", request_id, scope["method"], scope["path"], exc_info=error)
+        return Answer(500, encode(internal_error_body(request_id)))
     status = status_of(error)
     headers: tuple[Header, ...] = (JSON_TYPE,)
     if status == 401:
@@ -188,8 +222,3 @@ def _told(error: EntrepotError, request_id: str) -> Answer:
     if status == 413:
         headers = (*headers, _CLOSE)
     return Answer(status, encode(error_body(error, request_id=request_id)), headers)
-
-
-def _new_request_id() -> str:
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -6,12 +6,12 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Generator, Sequence
-from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -21,9 +21,10 @@ from entrepot.core.errors import StateConflict
 from entrepot.core.settings import Settings
 from entrepot.server import runfiles
 from entrepot.server.compose import Composition, compose
+from entrepot.server.eager import EagerProtocol
 from entrepot.server.keys import private_folder
 from entrepot.server.runfiles import ServerFile
-from entrepot.server.tls import TlsFiles, ensure_certificate
+from entrepot.server.tls import TlsFiles, ensure_certificate, server_context
 
 _BACKLOG = 1024
 _GRACE_S = 5
@@ -86,7 +87,7 @@ async def _run(composition: Composition, listeners: Sequence[socket.socket], tls
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    servers = [_Server(_config(composition, context)) for context in (None, _context(tls))]
+    servers = [_Server(_config(composition, context)) for context in (None, server_context(tls))]
     tasks = [
         asyncio.create_task(server.serve(sockets=[listener]))
         for server, listener in zip(servers, listeners, strict=True)
@@ -106,20 +107,13 @@ async def _run(composition: Composition, listeners: Sequence[socket.socket], tls
 def _announce(composition: Composition) -> None:
     addresses, settings = composition.site.addresses, composition.site.hub.settings
     server = ServerFile(
-        pid=_pid(), url=addresses.http, https_url=addresses.https, blob_url=addresses.blob_http,
+        pid=os.getpid(), url=addresses.http, https_url=addresses.https, blob_url=addresses.blob_http,
         https_blob_url=addresses.blob_https, version=composition.site.version,
         authority=str(settings.home / "tls" / "ca.pem"),
     )  # fmt: skip
     runfiles.write_server_file(settings.home, server)
     sys.stdout.write(f"ready {addresses.http}\n")
     sys.stdout.flush()
-    composition.after_ready()
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 class _Server(uvicorn.Server):
@@ -131,20 +125,8 @@ class _Server(uvicorn.Server):
 
 
 def _config(composition: Composition, context: ssl.SSLContext | None) -> uvicorn.Config:
-    config = uvicorn.Config(
-        composition.application, loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None,
+    return uvicorn.Config(
+        composition.application, loop="uvloop", http=EagerProtocol, ws="none", lifespan="off", log_config=None,
         access_log=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_S,
-        proxy_headers=False,
+        proxy_headers=False, ssl_context_factory=None if context is None else lambda _config, _default: context,
     )  # fmt: skip
-    config.load()
-    config.ssl = context
-    return config
-
-
-def _context(tls: TlsFiles) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context
-
-

@@ -4,11 +4,14 @@ Literals match without regard to case (clients mix `resourceGroups` and `resourc
 skipped (`az resource` writes `//`), literals win over parameters, and `{name:rest}` takes all that is left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from entrepot.core.errors import Category, EntrepotError, RouteNotFound
 from entrepot.server.calls import Handler
+
+_REMEMBERED_PATHS = 4096
 
 
 class MethodNotAllowed(EntrepotError):
@@ -54,6 +57,7 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
+        self._known: dict[tuple[str, str], tuple[Route, Mapping[str, str]]] = {}
         self.routes: tuple[Route, ...] = tuple(routes)
         for route in self.routes:
             self._add(route)
@@ -80,14 +84,23 @@ class Router:
             raise ValueError(f"{route.method} {route.template} is taken by {table[route.method][0].template}")
         table[route.method] = (route, tuple(names))
 
-    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """Return the route and its parameters. Raises RouteNotFound or MethodNotAllowed."""
+        known = self._known.get((method, path))
+        if known is None:
+            known = self._search(method, path)
+            if len(self._known) >= _REMEMBERED_PATHS:
+                self._known.clear()
+            self._known[method, path] = known
+        return known
+
+    def _search(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         segments = [segment for segment in path.split("/") if segment]
         allowed: set[str] = set()
         found = _search(self._root, segments, 0, (), method, allowed)
         if found is not None:
             (route, names), values = found
-            return route, dict(zip(names, values, strict=True))
+            return route, MappingProxyType(dict(zip(names, values, strict=True)))
         if allowed:
             raise MethodNotAllowed(f"{path} does not answer {method}; it answers {', '.join(sorted(allowed))}")
         raise RouteNotFound(f"No route answers {method} {path}")

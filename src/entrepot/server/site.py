@@ -1,13 +1,13 @@
 """What the running server's handlers share: the hub, the addresses, the keys. Built by `compose.py`."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from entrepot.domain.hub import Hub
-from entrepot.server.authentication import Authenticator
+from entrepot.server.addresses import AddressSigner
+from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.wire.origins import Origins
-
-STORAGE_ACCOUNT = "entrepot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,16 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. Immutable after start."""
+    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
 
     hub: Hub
     addresses: Addresses
     sas: SasSigner
+    signer: AddressSigner
+    tokens: TokenSigner
     authenticator: Authenticator
     version: str
+    stopping: threading.Event = field(default_factory=threading.Event)
 
 
 def _spellings(*origins: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ be made: `server.json` remembers what the certificate covers and until when.
 
 import ipaddress
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,14 @@ def ensure_certificate(folder: Path, *, hosts: Sequence[str], now: float) -> Tls
         private_folder(folder)
         _make(folder, files, hosts, now)
     return files
+
+
+def server_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return a listener's TLS context."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(files.certificate, files.key)
+    return context
 
 
 def _is_good(folder: Path, files: TlsFiles, hosts: Sequence[str], now: float) -> bool:

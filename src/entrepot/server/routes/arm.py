@@ -53,9 +53,7 @@ def _put_group(call: Call) -> Answer:
 
 
 def _get_group(call: Call) -> Answer:
-    return reply_document(
-        groups.get(call.hub, call.principal, call.params["subscription"], call.params["group"])
-    )
+    return reply_document(groups.get(call.hub, call.principal, call.params["subscription"], call.params["group"]))
 
 
 def _head_group(call: Call) -> Answer:
@@ -68,9 +66,7 @@ def _head_group(call: Call) -> Answer:
 
 def _list_groups(call: Call) -> Answer:
     asked = arm.list_query(call.query)
-    page = groups.list_(
-        call.hub, call.principal, call.params["subscription"], after=asked.after, limit=asked.limit
-    )
+    page = groups.list_(call.hub, call.principal, call.params["subscription"], after=asked.after, limit=asked.limit)
     return reply_raw(arm.page_body(page, arm.next_url(call.origins.api, call.path, call.query, page.next)))
 
 

@@ -34,9 +34,7 @@ def _list(call: Call) -> Answer:
 
 def _patch(call: Call) -> Answer:
     return reply_document(
-        registries.update(
-            call.hub, call.principal, call.params["registry"], call.object, request_id=call.request_id
-        )
+        registries.update(call.hub, call.principal, call.params["registry"], call.object, request_id=call.request_id)
     )
 
 

@@ -1,0 +1,167 @@
+"""The composition root: the one place that picks implementations and puts a server together from its settings."""
+
+import contextlib
+import getpass
+import hmac
+import os
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import entrepot
+from entrepot.compute.local import LocalBackend
+from entrepot.core.clock import SystemClock, new_id
+from entrepot.core.ids import Region
+from entrepot.core.settings import Settings
+from entrepot.domain import access, removal, replication
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.work import Workers
+from entrepot.server.addresses import AddressSigner
+from entrepot.server.app import Application
+from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.dataplane.listener import DataPlane
+from entrepot.server.dataplane.sas import PERMISSIONS, SasSigner
+from entrepot.server.keys import load_key, load_token
+from entrepot.server.routes import arm, metadata, registries, workspaces
+from entrepot.server.routing import Router
+from entrepot.server.runfiles import token_file
+from entrepot.server.site import Addresses, Site
+from entrepot.server.tls import TlsFiles, server_context
+from entrepot.store.containers import Containers
+from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
+from entrepot.store.sql import open_documents
+
+OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
+_WRITERS = 32
+_WAITERS = 128
+_FAMILIES = (metadata, arm, registries, workspaces)
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A whole server but for its API listeners: the application, the data plane that listens already, the workers."""
+
+    site: Site
+    application: Application
+    workers: Workers
+    planes: tuple[DataPlane, ...]
+    pools: tuple[ThreadPoolExecutor, ...]
+    depots: LocalDepots | CloudDepots
+
+    def start(self) -> None:
+        """Begin the work that an earlier process left, and all that comes."""
+        self.workers.start()
+
+    def stop(self) -> None:
+        """End the workers and the data plane; whoever waits in a request gives up."""
+        self.site.stopping.set()
+        self.workers.stop()
+        for plane in self.planes:
+            plane.stop()
+
+    def close(self) -> None:
+        """Release threads, files and connections; stops first what still runs."""
+        self.stop()
+        for pool in self.pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.site.hub.documents.close()
+        self.depots.close()
+
+
+def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composition:
+    """Put a server together. `urls`: where its HTTP and HTTPS listeners answer."""
+    clock = SystemClock()
+    with contextlib.ExitStack() as undo:
+        documents = open_documents(settings.database_url or settings.home / "entrepot.db", fsync=settings.fsync)
+        undo.callback(documents.close)
+        depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
+        undo.callback(depots.close)
+        regions = [Region(region) for region in settings.regions]
+        containers = Containers(documents, depots.of, regions=regions, clock=clock)
+        backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
+        hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
+        owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
+        access.bootstrap(hub, owner)
+        keys = settings.home / "keys"
+        sas = SasSigner(load_key(keys / "sas.key"))
+        tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock)
+        owner_token = load_token(token_file(settings.home))
+        planes, ports = _open_planes(settings, containers, depots, sas, owner_token, server_context(tls))
+        for plane in planes:
+            undo.callback(plane.stop)
+        site = Site(
+            hub=hub,
+            addresses=_addresses(urls, ports),
+            sas=sas,
+            signer=AddressSigner(load_key(keys / "addresses.key")),
+            tokens=tokens,
+            authenticator=Authenticator(owner_token=owner_token, owner=owner, signer=tokens, clock=clock),
+            version=entrepot.__version__,
+        )
+        composition = _assembled(site, planes, depots)
+        undo.pop_all()
+        return composition
+
+
+def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
+    writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
+    waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
+    router = Router(route for family in _FAMILIES for route in family.ROUTES)
+    reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
+    application = Application(site, router, writers=writers, waiters=waiters, reads_inline=reads_inline)
+    return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
+
+
+def _workers(site: Site) -> Workers:
+    processors = os.cpu_count() or 1
+    handlers = {replication.QUEUE: replication.replicate, removal.QUEUE: removal.provision}
+    slots = {replication.QUEUE: max(2, processors), removal.QUEUE: 1}
+    return Workers(site.hub, handlers, slots)
+
+
+def _open_planes(
+    settings: Settings,
+    containers: Containers,
+    depots: LocalDepots | CloudDepots,
+    sas: SasSigner,
+    owner_token: str,
+    context: ssl.SSLContext,
+) -> tuple[tuple[DataPlane, ...], tuple[int, int]]:
+    """Start the listeners for bytes beside those of the API, each on the next port if it is free."""
+
+    def bearer(token: str) -> str | None:
+        return PERMISSIONS if hmac.compare_digest(token.encode(), owner_token.encode()) else None
+
+    def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
+        plane = DataPlane(
+            containers, depots, sas, host=settings.host, port=port, ssl_context=ssl_context, bearer=bearer,
+            reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
+        )  # fmt: skip
+        return plane, plane.start()
+
+    def near(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
+        try:
+            return opened(port + 1 if port else 0, ssl_context)
+        except OSError:
+            return opened(0, ssl_context)
+
+    plain, plain_port = near(settings.port, None)
+    try:
+        secure, secure_port = near(settings.https_port, context)
+    except BaseException:
+        plain.stop()
+        raise
+    return (plain, secure), (plain_port, secure_port)
+
+
+def _addresses(urls: tuple[str, str], ports: tuple[int, int]) -> Addresses:
+    http, https = urls
+    blob_http, blob_https = (f"{url.rpartition(':')[0]}:{port}" for url, port in zip(urls, ports, strict=True))
+    return Addresses(http, https, blob_http, blob_https)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "owner"
