@@ -1,4 +1,4 @@
-"""The seed's walk-through of jobs: registry components run in a workspace, are followed, listed, downloaded, cancelled."""
+"""The seed's walk-through of jobs: registry components run in a workspace; follow, list, download, cancel."""
 
 from pathlib import Path
 
