@@ -31,7 +31,7 @@ ROUTER = Router(
 
 def _found(method: str, path: str) -> tuple[str, dict[str, str]]:
     route, params = ROUTER.match(method, path)
-    return route.template, params
+    return route.template, dict(params)
 
 
 @pytest.mark.parametrize(

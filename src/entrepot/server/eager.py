@@ -5,11 +5,11 @@ ASGI messages, and a check of every header that we made ourselves.
 """
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from entrepot.server.app import Application
+from entrepot.server.app import Application, Scope
 from entrepot.server.calls import Answer
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -21,7 +21,7 @@ class EagerProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         answer = None
         if isinstance(app, Application) and not cycle.flow.write_paused:
-            answer = app.answer_now(cycle.scope)
+            answer = app.answer_now(cast(Scope, cycle.scope))
         if answer is None:
             super()._start_asgi_task(cycle, app)
             return

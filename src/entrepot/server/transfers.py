@@ -1,6 +1,6 @@
 """Answers about bytes: signed addresses under which a client writes an upload or reads a snapshot."""
 
-from typing import Protocol
+from dataclasses import dataclass
 
 from entrepot.core.ids import Region
 from entrepot.server.calls import Answer, Call, reply
@@ -12,21 +12,21 @@ READING = "rl"
 LIFETIME_S = 24 * 3600
 
 
-class _Place(Protocol):
-    @property
-    def container(self) -> str: ...
-    @property
-    def region(self) -> Region | None: ...
-    @property
-    def prefix(self) -> str: ...
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Files below a prefix of a container; `region`: whence their bytes should come."""
+
+    container: str
+    prefix: str = ""
+    region: Region | None = None
 
 
-def writing_answer(call: Call, place: _Place) -> Answer:
+def writing_answer(call: Call, place: Place) -> Answer:
     """Answer an address under which the caller may write."""
     return _answer(call, place, WRITING)
 
 
-def reading_answer(call: Call, place: _Place) -> Answer:
+def reading_answer(call: Call, place: Place) -> Answer:
     """Answer an address under which the caller may read."""
     return _answer(call, place, READING)
 
@@ -36,7 +36,7 @@ def sas_token(call: Call, container: str, permissions: str, *, region: Region | 
     return call.site.sas.sign(container, permissions, region, int(call.hub.clock.now() + lifetime_s))
 
 
-def _answer(call: Call, place: _Place, permissions: str) -> Answer:
+def _answer(call: Call, place: Place, permissions: str) -> Answer:
     sas = sas_token(call, place.container, permissions, region=place.region, lifetime_s=LIFETIME_S)
     transfer_uri = f"{call.site.addresses.blob_http}/{place.container}"
     return reply(

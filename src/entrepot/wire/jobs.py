@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from entrepot.core.errors import InvalidRequest
+from entrepot.core.errors import InvalidRequest, NotFound
 
 Json = Any
 
@@ -45,3 +45,18 @@ def with_log_addresses(details: Mapping[str, Json], address: Callable[[str], str
     """Return a run's details with an address for every log file that they name."""
     names = details.get("logFiles") or {}
     return {**details, "logFiles": {name: address(name) for name in names}}
+
+
+def output_place(body: Mapping[str, Json], output: str) -> tuple[str, str]:
+    """Return the container and path where a job's output is: a named one, `artifacts`, or `logs`.
+
+    Raises NotFound that lists what there is.
+    """
+    ours = body["entrepot"]
+    artifacts, named = ours.get("artifacts"), ours.get("outputs") or {}
+    found = artifacts if output in ("artifacts", "logs") and output not in named else named.get(output)
+    if not found:
+        there = ", ".join([*named, *(["artifacts", "logs"] if artifacts else [])]) or "none yet"
+        raise NotFound(f"Job {body['name']} has no output {output!r}; it has {there}", target="output")
+    path = str(found.get("path") or "")
+    return found["container"], f"{path}/user_logs" if found is artifacts and output == "logs" else path
