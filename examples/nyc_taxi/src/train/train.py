@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 def requirements() -> list[str]:
     """Return what loading the model takes; told here, MLflow needn't try it out in another process."""
-    return [*mlflow.sklearn.get_default_pip_requirements(), f"pandas=={pd.__version__}", "skops"]
+    return [*mlflow.sklearn.get_default_pip_requirements(include_cloudpickle=True), f"pandas=={pd.__version__}"]
 
 
 def main() -> None:
@@ -32,7 +32,12 @@ def main() -> None:
     r2 = model.score(test.drop(columns="cost"), test["cost"])
     mlflow.log_metric("train_rows", len(train))
     mlflow.log_metric("test_r2", r2)
-    mlflow.sklearn.save_model(model, path=str(args.model_output), pip_requirements=requirements())
+    mlflow.sklearn.save_model(
+        model,
+        path=str(args.model_output),
+        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
+        pip_requirements=requirements(),
+    )
     mlflow.log_artifacts(str(args.model_output), artifact_path="model")
 
     args.test_data.mkdir(parents=True, exist_ok=True)
