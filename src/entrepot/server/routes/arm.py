@@ -1,14 +1,21 @@
 """ARM's own nouns: tenants, subscriptions, locations, resource groups, providers, resources."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from entrepot.core.errors import NotFound
 from entrepot.core.nouns import PROVIDER
-from entrepot.domain import groups
+from entrepot.domain import groups, registries, workspaces
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.routes.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route
 from entrepot.wire import arm
+from entrepot.wire.resource_lists import as_resource, resource_filter
+
+Json = Any
 
 _SIGNED_IN = "every signed-in caller may know the one tenant and subscription of this server"
+_PAGE = 1000
 _NAMESPACES = (PROVIDER, "Microsoft.Resources", "Microsoft.Authorization")
 
 
@@ -77,6 +84,26 @@ def _delete_group(call: Call) -> Answer:
     return reply_empty(200)
 
 
+def _resources(call: Call) -> Answer:
+    asked = resource_filter(call.query.get("$filter", ""))
+    subscription, group = call.params["subscription"], call.params.get("group")
+    return reply({"value": [as_resource(body) for body in _homes(call, subscription, group) if asked.admits(body)]})
+
+
+def _homes(call: Call, subscription: str, group: str | None) -> Iterator[dict[str, Json]]:
+    """Yield all registries and workspaces that the caller may see; az filters further and wants no pages."""
+    for list_page in (registries.list_, workspaces.list_):
+        after: str | None = None
+        while True:
+            page = list_page(
+                call.hub, call.principal, subscription=subscription, resource_group=group, after=after, limit=_PAGE
+            )
+            yield from (document.body for document in page.documents)
+            after = page.next
+            if after is None:
+                break
+
+
 ROUTES = (
     Route("GET", "/tenants", None, _tenants, inline=True, reason=_SIGNED_IN),
     Route("GET", "/subscriptions", None, _subscriptions, inline=True, reason=_SIGNED_IN),
@@ -90,4 +117,6 @@ ROUTES = (
     Route("GET", GROUP, groups.READ, _get_group, inline=True),
     Route("HEAD", GROUP, groups.READ, _head_group, inline=True),
     Route("DELETE", GROUP, groups.DELETE, _delete_group),
+    Route("GET", SUBSCRIPTION + "/resources", groups.READ, _resources),
+    Route("GET", GROUP + "/resources", groups.READ, _resources),
 )
