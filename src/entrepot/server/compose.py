@@ -22,7 +22,7 @@ from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.listener import DataPlane
 from entrepot.server.dataplane.sas import PERMISSIONS, SasSigner
 from entrepot.server.keys import load_key, load_token
-from entrepot.server.routes import arm, metadata, registries, workspaces
+from entrepot.server.routes import arm, deployments, metadata, registries, workspaces
 from entrepot.server.routing import Router
 from entrepot.server.runfiles import token_file
 from entrepot.server.site import Addresses, Site
@@ -34,7 +34,7 @@ from entrepot.store.sql import open_documents
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
-_FAMILIES = (metadata, arm, registries, workspaces)
+_FAMILIES = (metadata, arm, deployments, registries, workspaces)
 
 
 @dataclass(frozen=True, slots=True)
