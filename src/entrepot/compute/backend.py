@@ -119,6 +119,10 @@ class ComputeBackend(Protocol):
         """End the whole process tree: SIGTERM, then SIGKILL after the grace; idempotent."""
         ...
 
+    def protects_mounts(self) -> bool:
+        """Say whether launches are kept from changing what is mounted read-only; if not, give them copies."""
+        ...
+
     def address(self, id: str, folder: Path) -> tuple[str, int] | None:
         """Return host and port of a replica that is running, else None."""
         ...

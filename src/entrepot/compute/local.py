@@ -104,6 +104,10 @@ class LocalBackend:
         self._bury(pid)
         self.poll(id, folder)
 
+    def protects_mounts(self) -> bool:
+        """Say whether launches run in a sandbox, so that read-only mounts are read-only."""
+        return self._bwrap() is not None
+
     def address(self, id: str, folder: Path) -> tuple[str, int] | None:
         """Return the loopback address of a running replica, else None."""
         started = _read(folder, "started")
