@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-from entrepot.compute.conda_names import BUILD_TOOLS, LEFT_OUT, NOT_ON_PYPI, PUBLIC_CHANNELS, PYPI_NAMES
+from entrepot.compute.conda_names import LEFT_OUT, NOT_ON_PYPI, PUBLIC_CHANNELS, PYPI_NAMES
 from entrepot.core.errors import BuildFailed
 
 _KNOWN_KEYS = ("name", "channels", "dependencies", "prefix", "variables", "platforms")
@@ -43,8 +43,6 @@ def read_conda(document: Mapping[str, object]) -> CondaPlan:
             impossible.append(f"{entry!r} ({NOT_ON_PYPI[name]})")
         elif name in LEFT_OUT:
             notes.append(f"conda package {entry!r} left out: {LEFT_OUT[name]}")
-        elif name in BUILD_TOOLS:
-            notes.append(f"conda package {entry!r} left out: environments are built by uv")
         else:
             requirements.append(PYPI_NAMES.get(name, name) + _version(entry, version, build, notes))
     if impossible:

@@ -43,13 +43,13 @@ PUBLIC_CHANNELS = frozenset({
     "nvidia", "plotly", "pytorch", "rapidsai", "r", "xformers",
 })  # fmt: skip
 
-BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel", "conda", "mamba", "uv"})
-
 LEFT_OUT: Mapping[str, str] = {
     "_libgcc_mutex": "the host's C library is used",
     "_openmp_mutex": "wheels bring their own OpenMP",
     "blas": "wheels bring their own BLAS",
     "bzip2": "the host's interpreter has it",
+    "conda": "environments are built by uv",
+    "mamba": "environments are built by uv",
     "ca-certificates": "the host's certificates are used",
     "intel-openmp": "wheels bring their own OpenMP",
     "ld_impl_linux-64": "wheels need no linker",
