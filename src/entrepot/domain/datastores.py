@@ -143,6 +143,22 @@ def container_of(hub: Hub, scope: WorkspaceScope, name: str) -> str:
     return container
 
 
+def name_of_container(hub: Hub, scope: WorkspaceScope, container: str) -> str | None:
+    """Return the datastore whose bytes are in this container, None when it is none of the workspace's."""
+    for document in hub.documents.list(f"{scope.key}/datastores", view=View.ALL, limit=1000).documents:
+        if document.body["properties"].get("containerName") == container:
+            return document.key.rpartition("/")[2]
+    return None
+
+
+def uri(scope: WorkspaceScope, name: str, path: str) -> str:
+    """Return the long form of a place in a datastore."""
+    return (
+        f"azureml://subscriptions/{scope.subscription}/resourcegroups/{scope.resource_group}/workspaces/{scope.name}"
+        f"/datastores/{name}/paths/{path}"
+    )
+
+
 def default_name(hub: Hub, scope: WorkspaceScope) -> str:
     """Return the name of the workspace's default datastore."""
     for document in hub.documents.list(f"{scope.key}/datastores", view=View.ALL).documents:

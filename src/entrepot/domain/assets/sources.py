@@ -1,0 +1,259 @@
+"""Where an asset's bytes come from: every address that a client may give, resolved to a manifest in a region's store.
+
+Containers of this server, datastores, job outputs, MLflow run artifacts, other assets. Outside addresses are not
+fetched. A caller gets only bytes that it may read where they are.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from entrepot.core.digests import Digest
+from entrepot.core.errors import InvalidReference, InvalidRequest, NotFound
+from entrepot.core.ids import (
+    AssetPointer,
+    DatastorePath,
+    JobOutput,
+    Region,
+    RunArtifact,
+    Scope,
+    WebAddress,
+    WorkspaceScope,
+    parse_reference,
+)
+from entrepot.core.manifests import Manifest
+from entrepot.core.nouns import PROVIDER, Kind
+from entrepot.domain import access, datastores, workspaces
+from entrepot.domain.assets import reading
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.scopes import BLOB_ORIGIN, Home, home
+from entrepot.store import snapshots
+from entrepot.store.containers import snapshot_of_container
+from entrepot.store.documents import Document, View
+
+Json = Any
+
+JOBS_READ = f"{PROVIDER}/workspaces/jobs/read"
+DATASTORES_READ = f"{PROVIDER}/workspaces/datastores/read"
+ARTIFACTS = "artifacts"
+_DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job, which lies within its artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The job that bytes came from, with its document's body."""
+
+    scope: WorkspaceScope
+    name: str
+    output: str
+    body: dict[str, Json]
+
+    @property
+    def id(self) -> str:
+        """The job's ARM id."""
+        return f"{self.scope.arm_id}/jobs/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes that are here. `manifest` is relative to `name`; `container` and `path` are where they have names.
+
+    `snapshot` is set when they are a whole snapshot already.
+    """
+
+    manifest: Manifest
+    name: str
+    is_file: bool
+    region: Region
+    container: str
+    path: str
+    job: Origin | None = None
+    asset: Document | None = None
+
+    @property
+    def tree(self) -> Manifest:
+        """The snapshot to keep: a folder's files lie below its base name, a file has it."""
+        return self.manifest if self.is_file else self.manifest.prefixed(self.name)
+
+
+def resolve(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kind) -> Source | None:
+    """Resolve an address as it stands in a body; None for an address outside this server.
+
+    Raises NotFound for what is not there (or may not be seen), InvalidReference for what is no address.
+    """
+    if text.startswith(BLOB_ORIGIN + "/"):
+        return _in_container(hub, principal, text, home)
+    reference = parse_reference(text, kind)
+    standing = home.scope if isinstance(home.scope, WorkspaceScope) else None
+    if isinstance(reference, DatastorePath):
+        return _in_datastore(hub, principal, reference, text, reference.scope or standing)
+    if isinstance(reference, JobOutput):
+        return _of_job(hub, principal, reference, text, reference.scope or standing)
+    if isinstance(reference, RunArtifact):
+        return _of_job(hub, principal, JobOutput(reference.run, ARTIFACTS, reference.path), text, standing)
+    if isinstance(reference, AssetPointer):
+        return _of_asset(hub, principal, reference, home.scope)
+    if isinstance(reference, WebAddress):
+        return None
+    raise InvalidReference(
+        f"{text!r} is a local path or no address at all: the client must upload it first, or give azureml://...",
+        target="path",
+    )
+
+
+def of_document(hub: Hub, document: Document) -> Source:
+    """Return the bytes of an asset version that the caller may read. Raises InvalidRequest when it has none here."""
+    body = document.body
+    ours = body["entrepot"]
+    if not ours.get("snapshot"):
+        raise InvalidRequest(f"{body['id']} has no bytes on this server")
+    digest = Digest(ours["snapshot"])
+    region = region_with(hub, digest, (*ours.get("regions", {}),))
+    whole = snapshots.read(hub.depots.of(region), digest)
+    name = ours["path"]
+    is_file = bool(name) and whole.find(name) is not None
+    return Source(whole.subtree(name), name, is_file, region, "", "", asset=document)
+
+
+def region_with(hub: Hub, digest: Digest, preferred: tuple[str, ...] = ()) -> Region:
+    """Return a region whose store has the snapshot, the preferred ones first. Raises NotFound."""
+    for region in dict.fromkeys((*preferred, *hub.settings.regions)):
+        if snapshots.exists(hub.depots.of(Region(region)), digest):
+            return Region(region)
+    raise NotFound(f"no region of this server has the snapshot {digest}")
+
+
+def find_job(
+    hub: Hub, principal: Principal, name: str, scope: WorkspaceScope | None
+) -> tuple[WorkspaceScope, Document]:
+    """Return a job that the principal may read; without a scope, the one of this name in any workspace.
+
+    Raises NotFound, and InvalidReference when several workspaces have a job of this name.
+    """
+    places = [scope] if scope is not None else _workspaces(hub)
+    found = [
+        (place, document)
+        for place in places
+        if (document := hub.documents.get(f"{place.key}/jobs/{name}")) is not None
+        and "/" not in name
+        and access.allowed(hub, principal, JOBS_READ, place.key)
+    ]
+    if not found:
+        raise NotFound(
+            f"There is no job {name!r}" + (f" in {scope}" if scope else " in any workspace that you may see")
+        )
+    if len(found) > 1:
+        names = ", ".join(place.name for place, _ in found)
+        raise InvalidReference(
+            f"The workspaces {names} all have a job {name!r}: write azureml://subscriptions/<subscription>/"
+            f"resourcegroups/<group>/workspaces/<workspace>/jobs/{name}/outputs/<output>"
+        )
+    return found[0]
+
+
+def _workspaces(hub: Hub) -> list[WorkspaceScope]:
+    found: list[WorkspaceScope] = []
+    for region in hub.settings.regions:
+        after: str | None = None
+        while True:
+            page = hub.documents.find(workspaces.REGIONS_SPACE, "workspace", region, view=View.ALL, after=after)
+            found += [scope for d in page.documents if isinstance(scope := reading.home_scope(d), WorkspaceScope)]
+            if (after := page.next) is None:
+                break
+    return found
+
+
+def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Source:
+    container, _, path = text[len(BLOB_ORIGIN) + 1 :].partition("/")
+    path = path.strip("/")
+    digest = snapshot_of_container(container)
+    if digest is not None:
+        _require_snapshot(hub, principal, digest, text)
+        region = region_with(hub, digest, home_.regions)
+    else:
+        info = hub.containers.describe(container)
+        if info is None or info.region is None or not _may_read_of(hub, principal, info.owner):
+            raise NotFound(f"There is no container {container!r}, to which {text} points", target="path")
+        region = info.region
+    return _located(hub, container, path, region, text)
+
+
+def _may_read_of(hub: Hub, principal: Principal, owner: str) -> bool:
+    is_registry = owner.startswith("registries/")
+    action = f"{PROVIDER}/registries/assets/read" if is_registry else DATASTORES_READ
+    return access.allowed(hub, principal, action, owner)
+
+
+def _require_snapshot(hub: Hub, principal: Principal, digest: Digest, text: str) -> None:
+    """Knowing a digest is no right to its bytes: an asset that has them must be readable."""
+    after: str | None = None
+    while True:
+        page = hub.documents.find(reading.SNAPSHOTS_SPACE, "digest", digest, view=View.ALL, after=after)
+        for document in page.documents:
+            if reading.may_read(hub, principal, reading.ref_of(document.body)):
+                return
+        if (after := page.next) is None:
+            raise NotFound(f"There is nothing at {text}", target="path")
+
+
+def _in_datastore(
+    hub: Hub, principal: Principal, reference: DatastorePath, text: str, scope: WorkspaceScope | None
+) -> Source:
+    if scope is None:
+        raise InvalidReference(
+            f"{text} does not say which workspace: write azureml://subscriptions/<subscription>/resourcegroups/<group>/"
+            f"workspaces/<workspace>/datastores/{reference.datastore}/paths/{reference.path}",
+            target="path",
+        )
+    found = home(hub, scope)
+    access.require_visible(
+        hub, principal, DATASTORES_READ, scope.key, what=f"Datastore {reference.datastore!r} in {scope}"
+    )
+    container = datastores.container_of(hub, scope, reference.datastore)
+    return _located(hub, container, reference.path.strip("/"), found.region, text)
+
+
+def _located(hub: Hub, container: str, path: str, region: Region, text: str) -> Source:
+    try:
+        is_file = bool(path) and hub.containers.stat(container, path) is not None
+        manifest = hub.containers.tree(container, path)
+    except NotFound as error:
+        raise NotFound(f"There is nothing at {text}", target="path") from error
+    return Source(manifest, path.rpartition("/")[2], is_file, region, container, path)
+
+
+def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, scope: WorkspaceScope | None) -> Source:
+    place, document = find_job(hub, principal, reference.job, scope)
+    place = home(hub, place).scope if scope is None else place  # type: ignore[assignment]
+    body = document.body
+    ours = body["entrepot"]
+    outputs: dict[str, Json] = ours.get("outputs") or {}
+    is_artifact = reference.output == ARTIFACTS and ARTIFACTS not in outputs
+    entry = ours.get("artifacts") if is_artifact else outputs.get(reference.output)
+    if not entry or not entry.get("container"):
+        known = ", ".join([*outputs, ARTIFACTS])
+        raise NotFound(
+            f"Job {reference.job} has no output {reference.output!r} (its outputs are {known}; "
+            f"its status is {body['properties'].get('status')})",
+            target="path",
+        )
+    region = home(hub, place).region
+    tries = (
+        [reference.path, f"{_DEFAULT_OUTPUTS}/{reference.path}"] if is_artifact and reference.path else [reference.path]
+    )
+    for attempt in tries:
+        path = "/".join(part for part in (entry["path"].strip("/"), attempt.strip("/")) if part)
+        try:
+            found = _located(hub, entry["container"], path, region, text)
+        except NotFound:
+            continue
+        origin = Origin(place, reference.job, reference.output, body)
+        return Source(found.manifest, found.name, found.is_file, region, found.container, path, job=origin)
+    raise NotFound(
+        f"There is nothing at {text}: job {reference.job} (status {body['properties'].get('status')}) "
+        f"has no file or folder {reference.path or '.'} in its output {reference.output!r}",
+        target="path",
+    )
+
+
+def _of_asset(hub: Hub, principal: Principal, pointer: AssetPointer, standing: Scope) -> Source:
+    return of_document(hub, reading.resolve(hub, principal, pointer.within(standing)))
