@@ -6,7 +6,7 @@ from functools import partial
 from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, AssetPointer, AssetRef, RegistryScope
 from entrepot.core.nouns import CODE, KINDS, Kind, registry_action, workspace_action
 from entrepot.domain.assets import catalog, sharing, uploads
-from entrepot.server.calls import Answer, Call, Handler, reply, reply_document, reply_empty, reply_raw
+from entrepot.server.calls import Answer, Call, Handler, reply_document, reply_empty, reply_raw
 from entrepot.server.routes.places import PREFIXES, REGISTRY, WORKSPACE, scope_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import reading_answer, writing_answer
@@ -37,6 +37,11 @@ def _put_version(kind: Kind, call: Call) -> Answer:
         call.hub, call.principal, _ref(kind, call), call.properties, request_id=call.request_id
     )
     return reply_document(document, status=201 if is_created else 200)
+
+
+def _patch_version(kind: Kind, call: Call) -> Answer:
+    document = catalog.update(call.hub, call.principal, _ref(kind, call), call.properties, request_id=call.request_id)
+    return reply_document(document)
 
 
 def _delete_version(kind: Kind, call: Call) -> Answer:
@@ -140,6 +145,7 @@ def _of_kind(kind: Kind, scope: str) -> Iterator[Route]:
     list_versions = _list_code_versions if kind is CODE else _list_versions
     yield route("GET", version, "read", _get_version, inline=True)
     yield route("PUT", version, "write", _put_version)
+    yield route("PATCH", version, "write", _patch_version)
     yield route("DELETE", version, "delete", _delete_version)
     yield route("GET", container + "/versions", "read", list_versions, inline=True)
     yield route("GET", container + "/labels/{label}", "read", _get_label, inline=True)
