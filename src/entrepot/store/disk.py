@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import shutil
 from collections.abc import Iterable
@@ -11,6 +12,9 @@ from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h
 _WRITE_BACK = 2  # SYNC_FILE_RANGE_WRITE: start, don't wait
+_WRITE_BACK_BYTES = 8 << 20
+_DIRECT_FROM_BYTES = 32 << 20
+_BLOCK_BYTES = 4096
 _NOT_HERE = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF)
 _libc = ctypes.CDLL(None, use_errno=True)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
@@ -19,10 +23,73 @@ if _sync_file_range is not None:
     _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
-def start_write_back(fd: int, start: int, length: int) -> None:
-    """Let the disk begin to write a range now, so that the flush at the end is short."""
-    if _sync_file_range is not None:
-        _sync_file_range(fd, start, length, _WRITE_BACK)
+def aligned_buffer(size_bytes: int) -> memoryview:
+    """Return memory that begins at a page, as direct input and output need."""
+    return memoryview(mmap.mmap(-1, size_bytes))
+
+
+def open_direct(file: Path) -> int | None:
+    """Open a file for reading past the page cache, None where that cannot be."""
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:
+        return None
+
+
+def is_cached(fd: int, start: int, length: int) -> bool:
+    """Say whether a range seems to be in the page cache, from its beginning, middle and end."""
+    probe = bytearray(1)
+    try:
+        places = (start, start + length // 2, start + max(0, length - 1))
+        return all(os.preadv(fd, [probe], place, os.RWF_NOWAIT) for place in places)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class Writer:
+    """Writes a new file from its beginning to its end.
+
+    A big one goes past the page cache while it comes in whole blocks from `aligned_buffer`: it need not be flushed
+    again, does not push out what others read, and needs no fresh memory. Others begin to be written back at once.
+    """
+
+    def __init__(self, file: Path, *, expected_bytes: int, mode: int = 0o444) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(file, flags, mode)
+        self._is_direct = expected_bytes >= _DIRECT_FROM_BYTES and self._set_direct(True)
+        self._size = self._begun = 0
+
+    def write(self, view: memoryview) -> None:
+        """Append bytes."""
+        if self._is_direct and len(view) % _BLOCK_BYTES:
+            self._is_direct = not self._set_direct(False)
+        while view:
+            try:
+                count = os.write(self._fd, view)
+            except OSError as error:
+                if not self._is_direct or error.errno != errno.EINVAL:
+                    raise
+                self._is_direct = not self._set_direct(False)
+                continue
+            self._size += count
+            view = view[count:]
+        if not self._is_direct and self._size - self._begun >= _WRITE_BACK_BYTES and _sync_file_range is not None:
+            _sync_file_range(self._fd, self._begun, self._size - self._begun, _WRITE_BACK)
+            self._begun = self._size
+
+    def close(self) -> None:
+        """Close the file; it is not flushed."""
+        os.close(self._fd)
+
+    def _set_direct(self, is_direct: bool) -> bool:
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_DIRECT if is_direct else flags & ~os.O_DIRECT)
+        except OSError:
+            return False
+        return True
 
 
 def flush_file_system(folder: Path) -> None:

@@ -4,9 +4,8 @@ import base64
 import contextlib
 import errno
 import hashlib
-import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,8 +19,7 @@ from entrepot.store import disk
 from entrepot.store.blobs import BlobStore
 
 _INLINE_BYTES = 1 << 20  # up to here a second thread costs more than it saves
-_BUFFERS = 4
-_WRITE_BACK_BYTES = 8 << 20
+_BUFFERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,61 +106,66 @@ def check_md5(expected: str | None, found: str | None) -> None:
         raise InvalidRequest(f"The body has the MD5 {found}, not {expected} as its Content-MD5 says.")
 
 
-def _receive(body: Body, file: Path, *, md5: bool, claim: Claim, check: Any) -> Arrived:
+def _receive(body: Body, file: Path, *, md5: bool, claim: Claim, check: Callable[[int], None]) -> Arrived:
     hashers = [hashlib.sha256(), hashlib.md5(usedforsecurity=False)] if md5 else [hashlib.sha256()]
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    writer = disk.Writer(file, expected_bytes=body.length or 0)
     try:
         if body.length is not None and body.length <= _INLINE_BYTES:
             buffer = memoryview(bytearray(body.length + 1))
             size = body.readinto(buffer)
             for hasher in hashers:
                 hasher.update(buffer[:size])
-            _write(fd, buffer[:size])
+            writer.write(buffer[:size])
         else:
-            size = _receive_overlapped(body, fd, hashers, claim=claim, check=check)
+            size = _receive_overlapped(body, writer, hashers, claim=claim, check=check)
     finally:
-        os.close(fd)
+        writer.close()
     digest = Digest(hashers[0].hexdigest())
     return Arrived(file, digest, size, base64.b64encode(hashers[1].digest()).decode() if md5 else None)
 
 
-def _receive_overlapped(body: Body, fd: int, hashers: list[Any], *, claim: Claim, check: Any) -> int:
-    """Receive and write here while a second thread hashes: hashing is the slowest of the three."""
-    free: SimpleQueue[memoryview] = SimpleQueue()
+def _receive_overlapped(
+    body: Body, writer: disk.Writer, hashers: list[Any], *, claim: Claim, check: Callable[[int], None]
+) -> int:
+    """Receive here, hash in a second thread, write in a third: all three wait or work outside Python's lock."""
+    free: SimpleQueue[memoryview | None] = SimpleQueue()
     filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+    hashed: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+    failures: list[BaseException] = []
     for _ in range(_BUFFERS):
-        free.put(memoryview(bytearray(STREAMED)))
+        free.put(disk.aligned_buffer(STREAMED))
 
     def hash_on() -> None:
         while item := filled.get():
             for hasher in hashers:
                 hasher.update(item[0][: item[1]])
-            free.put(item[0])
+            hashed.put(item)
+        hashed.put(None)
 
-    thread = threading.Thread(target=hash_on, name="hash", daemon=True)
-    thread.start()
-    size = started = 0
+    def write_on() -> None:
+        while item := hashed.get():
+            try:
+                if not failures:
+                    writer.write(item[0][: item[1]])
+            except BaseException as error:
+                failures.append(error)
+            free.put(None if failures else item[0])
+
+    threads = [threading.Thread(target=work, name="arrival", daemon=True) for work in (hash_on, write_on)]
+    for thread in threads:
+        thread.start()
+    size = 0
     try:
-        while True:
-            buffer = free.get()
-            count = body.readinto(buffer)
-            if count == 0:
-                break
+        while (buffer := free.get()) is not None and (count := body.readinto(buffer)):
             filled.put((buffer, count))
-            _write(fd, buffer[:count])
             size += count
             if body.length is None:
-                check(size if size < STREAMED else STREAMED)
+                check(STREAMED)
             claim.bytes_left = max(0, claim.bytes_left - count)
-            if size - started >= _WRITE_BACK_BYTES:
-                disk.start_write_back(fd, started, size - started)
-                started = size
     finally:
         filled.put(None)
-        thread.join()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
     return size
-
-
-def _write(fd: int, view: memoryview) -> None:
-    while view:
-        view = view[os.write(fd, view) :]

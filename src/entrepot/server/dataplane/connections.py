@@ -5,7 +5,6 @@ nothing can be smuggled past a proxy.
 """
 
 import contextlib
-import os
 import re
 import socket
 import ssl
@@ -15,14 +14,21 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
-from entrepot.server.dataplane.messages import STREAMED, Answer, Disconnected, Parts, Refusal, Request, Slice
+from entrepot.server.dataplane.departures import ColdReads, send_file
+from entrepot.server.dataplane.messages import (
+    STREAMED,
+    Answer,
+    Disconnected,
+    Parts,
+    Refusal,
+    Request,
+    Slice,
+    check_pace,
+)
 
 HEAD_LIMIT = 64 << 10
 _HEAD_SECONDS = 20
-_SLOWEST_BYTES_PER_S = 4096
-_GRACE_SECONDS = 30
 _LINGER_SECONDS = 3.0
-_SENDFILE_BYTES = 8 << 20
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.([01])\Z")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
@@ -31,9 +37,10 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?
 class Connection:
     """A connected socket, plain or TLS, used by one thread. `timeout_s` bounds each wait for the client."""
 
-    def __init__(self, sock: socket.socket, *, timeout_s: float) -> None:
+    def __init__(self, sock: socket.socket, *, timeout_s: float, cold_reads: ColdReads) -> None:
         self._sock = sock
         self._is_plain = not isinstance(sock, ssl.SSLSocket)
+        self._cold_reads = cold_reads
         self._rest = b""
         self._timeout_s = timeout_s
         self._set_wait(socket.SO_RCVTIMEO, timeout_s)
@@ -139,14 +146,7 @@ class Connection:
                 left -= len(piece)
             return
         self._sock.sendall(head, socket.MSG_MORE if body.length else 0)
-        place, end = body.start, body.start + body.length
-        started = time.monotonic()
-        while place < end:
-            sent = os.sendfile(self._sock.fileno(), body.file.fileno(), place, min(end - place, _SENDFILE_BYTES))
-            if sent == 0:
-                raise Disconnected("the file ended early")
-            place += sent
-            check_pace(started, place - body.start)
+        send_file(self._sock, body.file, body.start, body.length, cold_reads=self._cold_reads)
 
     def _read_head(self) -> bytes | None:
         deadline: float | None = None
@@ -254,13 +254,6 @@ class Framed:
                 self._is_done = True
                 return False
         raise Refusal(400, "InvalidInput", "There are too many lines behind the last chunk.")
-
-
-def check_pace(started: float, moved: int) -> None:
-    """Raise Disconnected when bytes move so slowly that the other side only holds the thread."""
-    elapsed = time.monotonic() - started - _GRACE_SECONDS
-    if elapsed > 0 and moved < elapsed * _SLOWEST_BYTES_PER_S:
-        raise Disconnected("the client is too slow")
 
 
 def _parse_head(head: bytes) -> tuple[str, str, str, Mapping[str, str]]:

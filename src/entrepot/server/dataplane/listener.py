@@ -19,6 +19,7 @@ from entrepot.server.dataplane import azure, listings, transfer
 from entrepot.server.dataplane.arrivals import Room
 from entrepot.server.dataplane.azure import Context
 from entrepot.server.dataplane.connections import Connection, Framed
+from entrepot.server.dataplane.departures import ColdReads
 from entrepot.server.dataplane.messages import Answer, Disconnected, Refusal, Request
 from entrepot.server.dataplane.sas import PERMISSIONS, Grant, SasSigner
 from entrepot.store.containers import Containers
@@ -97,6 +98,7 @@ class DataPlane:
         self._clock = clock or SystemClock()
         self._room = Room(reserve_bytes=reserve_bytes, limit_bytes=upload_limit_bytes)
         self._timeout_s = timeout_s
+        self._cold_reads = ColdReads()
         self._slots = threading.BoundedSemaphore(most_connections)
         self._lock = threading.Lock()
         self._open: dict[Connection, threading.Thread] = {}
@@ -149,7 +151,7 @@ class DataPlane:
                 sock.settimeout(self._timeout_s)
                 sock = self._ssl_context.wrap_socket(sock, server_side=True)
                 sock.settimeout(None)
-            connection = Connection(sock, timeout_s=self._timeout_s)
+            connection = Connection(sock, timeout_s=self._timeout_s, cold_reads=self._cold_reads)
             with self._lock:
                 self._open[connection] = threading.current_thread()
             while self._listener is not None and self._converse(connection):

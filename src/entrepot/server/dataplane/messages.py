@@ -1,5 +1,6 @@
 """HTTP/1.1 messages as values: requests, answers, refusals. Reading and writing them is `connections.py`'s."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -8,6 +9,8 @@ from typing import BinaryIO, Protocol
 
 STREAMED = 1 << 20
 """Bytes that are moved at once."""
+_SLOWEST_BYTES_PER_S = 4096
+_GRACE_SECONDS = 30
 
 
 class Refusal(Exception):
@@ -23,6 +26,13 @@ class Refusal(Exception):
 
 class Disconnected(Exception):
     """The client is gone, or so slow that it is sent away: there is no one to answer."""
+
+
+def check_pace(started: float, moved: int) -> None:
+    """Raise Disconnected when bytes move so slowly that the other side only holds the thread."""
+    elapsed = time.monotonic() - started - _GRACE_SECONDS
+    if elapsed > 0 and moved < elapsed * _SLOWEST_BYTES_PER_S:
+        raise Disconnected("the client is too slow")
 
 
 class Body(Protocol):
