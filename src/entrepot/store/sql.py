@@ -1,6 +1,6 @@
 """The DocumentStore on SQL: reading, paging, leasing. SQLite and PostgreSQL differ only in their `Database`.
 
-`open_documents` is the way in. Here are no statements (`sql_statements.py`), no writing (`sql_changes.py`) and no
+`open_documents` is the way in. Here are no statements (`statements/`), no writing (`sql_changes.py`) and no
 tables (`tables.py`).
 """
 
@@ -18,7 +18,7 @@ from entrepot.core.errors import InvalidRequest
 from entrepot.store.documents import Change, Document, DocumentStore, Entry, Link, Order, Page, View, Work
 from entrepot.store.migrations import prepare
 from entrepot.store.sql_changes import HIGHEST, Row, Session, apply, indexed, is_storable, plan
-from entrepot.store.sql_statements import Statements
+from entrepot.store.statements import load
 
 T = TypeVar("T")
 _LAST = (1 << 63) - 1
@@ -74,8 +74,13 @@ class SqlDocuments:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._query = database.query
-        self._statements = Statements(database.dialect)
+        self._statements = s = load(database.dialect).statements
         self._get = self._statements.get
+        self._pages = {  # by order: of one view, of all
+            Order.NEWEST: (s.newest, s.newest_all),
+            Order.OLDEST: (s.oldest, s.oldest_all),
+            Order.KEY: (s.by_name, s.by_name_all),
+        }
         self._woken = threading.Condition()
         self._wakes = 0
         self._seen = threading.local()
@@ -107,7 +112,7 @@ class SqlDocuments:
         parameters = {"collection": collection, "after": given, "limit": _checked(limit) + 1}
         if view is not View.ALL:
             parameters["is_archived"] = view is View.ARCHIVED
-        rows = self._query(self._statements.page(order, all_views=view is View.ALL), parameters)
+        rows = self._query(self._pages[order][view is View.ALL], parameters)
         if order is Order.KEY:
             return _page(rows, limit, lambda document: document.key.rpartition("/")[2])
         return _page(rows, limit, lambda document: document.sequence)
@@ -176,8 +181,7 @@ class SqlDocuments:
         lease = f"{owner}#{uuid.uuid4().hex}"
 
         def claim(session: Session) -> list[Work]:
-            sql = s.due_locked if s.is_postgresql else s.due
-            rows = [row for parameters in asked for row in session.rows(sql, parameters)]
+            rows = [row for parameters in asked for row in session.rows(s.due_locked, parameters)]
             rows = sorted(rows, key=lambda row: (row[1], row[0]))[:limit]
             session.many(s.claim, [{"id_": row[0], "lease_": lease, "until": float(now) + seconds} for row in rows])
             return [_work(row, lease) for row in rows]

@@ -24,7 +24,7 @@ from entrepot.store.documents import (
     ReleaseLeases,
     Work,
 )
-from entrepot.store.sql_statements import Statements
+from entrepot.store.statements import Statements
 
 Row = tuple[Any, ...]
 # PostgreSQL's B-trees take 2,704 bytes per entry; keys stand in one alone, the other names in twos and threes.

@@ -1,6 +1,7 @@
 """The tables of the SQL document stores, one definition for SQLite and PostgreSQL. No queries live here.
 
-A change here needs a migration in `migrations/versions` and a new HEAD; a test compares the two.
+A change here needs a migration in `migrations/versions` and a new `migrations.HEAD`, and SQL compiled anew
+(`statements/`); tests compare all three.
 """
 
 from sqlalchemy import (
@@ -18,9 +19,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-
-HEAD = "0001"
-"""The newest Alembic revision: what a database made from these tables is stamped with."""
 
 metadata = MetaData()
 

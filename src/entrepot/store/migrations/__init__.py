@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from entrepot.core.errors import StateConflict
-from entrepot.store import tables
 from entrepot.store.sql_changes import Row, Session
-from entrepot.store.sql_statements import schema_of
+from entrepot.store.statements import load
 
 T = TypeVar("T")
+HEAD = "0001"
+"""The newest revision in `versions/`: what a database made from `tables.py` is stamped with."""
+
 _HAS_VERSION = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'",
-    "postgresql": "SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL",
+    # not to_regclass: that may answer from before the lock in _create was waited for
+    "postgresql": "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'alembic_version'",
 }
 _VERSION = "SELECT version_num FROM alembic_version"
 
@@ -40,7 +43,7 @@ def prepare(database: Migratable) -> None:
     found = _version(database.query, database.dialect)
     if found is None:
         found = database.transact(lambda session: _create(session, database.dialect))
-    if found != tables.HEAD:
+    if found != HEAD:
         migrate(database.address, found=found)
 
 
@@ -66,7 +69,7 @@ def migrate(address: str, *, found: str = "none") -> None:
             command.upgrade(config, "head")
     except CommandError as error:
         raise StateConflict(
-            f"The metadata database has schema {found}, which this version of Entrepot (schema {tables.HEAD}) does "
+            f"The metadata database has schema {found}, which this version of Entrepot (schema {HEAD}) does "
             f"not know: start the version that wrote it, or a newer one ({error})"
         ) from error
     finally:
@@ -85,7 +88,7 @@ def _create(session: Session, dialect: str) -> str:
     found = _version(session.rows, dialect)
     if found is not None:
         return found
-    for statement in schema_of(dialect):
+    for statement in load(dialect).schema:
         session.count(statement, {})
-    session.count(f"INSERT INTO alembic_version (version_num) VALUES ('{tables.HEAD}')", {})  # noqa: S608 a constant
-    return tables.HEAD
+    session.count(f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')", {})  # noqa: S608 a constant
+    return HEAD
