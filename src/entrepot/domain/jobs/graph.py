@@ -101,7 +101,9 @@ def bind(
     for name, node in pipeline.nodes.items():
         sources = _node_inputs(level, node)
         siblings = _siblings(level, node, sources)
-        bound[name] = BoundNode(node, sources, _node_outputs(level, node), siblings)
+        bound[name] = BoundNode(
+            node, sources, named_outputs(contents[name].outputs, node.outputs, owner=f"node {name}"), siblings
+        )
     order = _order({name: entry.after for name, entry in bound.items()})
     return BoundPipeline(tuple(bound[name] for name in order), _pipeline_outputs(level))
 
@@ -119,6 +121,17 @@ def bind_inputs(
             known = ", ".join(sorted(ports)) or "none"
             raise InvalidPipeline(f"{owner.capitalize()} has no input {name}: its inputs are {known}")
     return {name: _bound(port, given.get(name, Given()), owner=owner, resolve=resolve) for name, port in ports.items()}
+
+
+def named_outputs(
+    ports: Mapping[str, OutputPort], given: Mapping[str, GivenOutput], *, owner: str
+) -> dict[str, GivenOutput]:
+    """Return what is said of each output of `owner`. Raises InvalidPipeline for one that it does not have."""
+    for name in given:
+        if name not in ports:
+            known = ", ".join(sorted(ports)) or "none"
+            raise InvalidPipeline(f"{owner.capitalize()} has no output {name}: its outputs are {known}")
+    return {name: given.get(name, GivenOutput()) for name in ports}
 
 
 def given_source(given: Given, port: InputPort) -> Source | None:
@@ -268,15 +281,6 @@ def _siblings(level: _Level, node: Node, sources: Mapping[str, Source | None]) -
     depth = len(level.prefix)
     results = [s for s in sources.values() if isinstance(s, Result) and s.node[:depth] == level.prefix]
     return tuple(dict.fromkeys(result.node[depth] for result in results))
-
-
-def _node_outputs(level: _Level, node: Node) -> dict[str, GivenOutput]:
-    ports = level.contents[node.name].outputs
-    for name in node.outputs:
-        if name not in ports:
-            known = ", ".join(sorted(ports)) or "none"
-            raise InvalidPipeline(f"Node {node.name} has no output {name}: its outputs are {known}")
-    return {name: node.outputs.get(name, GivenOutput()) for name in ports}
 
 
 def _pipeline_outputs(level: _Level) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,157 @@
+"""What jobs leave behind: folders become snapshots, snapshots appear in datastores, job documents say where.
+
+`azureml/{job}/{output}` in a datastore for named outputs, `ExperimentRun/dcid.{job}` in workspaceartifactstore for
+logs, the `./outputs` folder and what MLflow logs.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrepot.core.digests import Digest
+from entrepot.core.errors import NotFound
+from entrepot.core.ids import Region, WorkspaceScope
+from entrepot.core.manifests import Manifest
+from entrepot.domain import access, datastores
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.jobs import records
+from entrepot.domain.jobs.records import Record
+from entrepot.domain.scopes import home
+from entrepot.store import snapshots
+from entrepot.store.documents import Change, Link
+
+Json = Any
+
+LOGS = "user_logs"
+DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job's working folder, kept without being declared
+
+
+def artifact_root(job: str) -> str:
+    """Return where a job's logs and artifacts are in workspaceartifactstore."""
+    return f"ExperimentRun/dcid.{job}"
+
+
+def artifacts_entry(hub: Hub, scope: WorkspaceScope, job: str) -> dict[str, Json]:
+    """Return where a job's artifacts are, as job documents tell it."""
+    container = datastores.container_of(hub, scope, datastores.ARTIFACT_STORE)
+    path = artifact_root(job)
+    return {"container": container, "path": path, "uri": datastore_uri(scope, datastores.ARTIFACT_STORE, path)}
+
+
+def datastore_uri(scope: WorkspaceScope, datastore: str, path: str) -> str:
+    """Return the long form of a place in a datastore."""
+    return (
+        f"azureml://subscriptions/{scope.subscription}/resourcegroups/{scope.resource_group}/workspaces/{scope.name}"
+        f"/datastores/{datastore}/paths/{path}"
+    )
+
+
+def ingest(hub: Hub, region: Region, place: Path) -> Manifest:
+    """Keep a folder or file in a region's store. It stays where it is, so that a crash can repeat this.
+
+    Where the file system allows, the store gets further names of the files rather than copies.
+    """
+    blobs = hub.depots.of(region)
+    twin = place.with_name(f"{place.name}.twin")
+    shutil.rmtree(twin, ignore_errors=True)
+    try:
+        if place.is_dir() and _linked(place, twin):
+            return snapshots.ingest(blobs, twin, adopt=True)
+        return snapshots.ingest(blobs, place)
+    finally:
+        shutil.rmtree(twin, ignore_errors=True)
+
+
+def keep(hub: Hub, scope: WorkspaceScope, folder: Path) -> Digest:
+    """Keep a folder in the workspace's region; return the snapshot's digest."""
+    return ingest(hub, home(hub, scope).region, folder).digest
+
+
+def _linked(place: Path, twin: Path) -> bool:
+    """Make a tree of hard links; False when that cannot be: symbolic links, for one, need their surroundings."""
+    try:
+        twin.mkdir()
+        for folder, folders, files in os.walk(place):
+            below = twin / Path(folder).relative_to(place)
+            if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *files)):  # noqa: PTH114, PTH118
+                return False
+            for name in folders:
+                (below / name).mkdir()
+            for name in files:
+                os.link(os.path.join(folder, name), below / name)  # noqa: PTH118 - many files
+    except OSError:
+        return False
+    return True
+
+
+def placed(hub: Hub, record: Record, output: str, place: Json, digest: Digest) -> Sequence[Change]:
+    """Return the changes that let a snapshot appear as a job's output, and note it in the job's body.
+
+    `place` is the output's part of the job's order: {"datastore", "path", ...}.
+    """
+    container = datastores.container_of(hub, record.scope, place["datastore"])
+    uri = datastore_uri(record.scope, place["datastore"], place["path"])
+    entry = {"container": container, "path": place["path"], "snapshot": digest, "uri": uri, "type": place["type"]}
+    record.ours["outputs"][output] = entry
+    produced = Link(
+        record.id, "produced", f"azureml://jobs/{record.name}/outputs/{output}", {"role": f"output:{output}"}
+    )
+    return [*hub.containers.mounting(container, place["path"], digest), produced]
+
+
+def logged(hub: Hub, record: Record, folder: str, digest: Digest) -> Sequence[Change]:
+    """Return the changes that let a snapshot appear below the job's artifacts: its logs, its ./outputs.
+
+    What MLflow logged there already stays, unless a file of the snapshot has its name.
+    """
+    entry = artifacts_entry(hub, record.scope, record.name)
+    record.ours["artifacts"] = entry
+    path = f"{entry['path']}/{folder}"
+    with suppress(NotFound):
+        there = hub.containers.tree(entry["container"], path)
+        blobs = hub.depots.of(home(hub, record.scope).region)
+        fresh = snapshots.read(blobs, digest)
+        kept = [file for file in there.files if fresh.find(file.path) is None]
+        digest = snapshots.write(blobs, Manifest((*fresh.files, *kept))) if kept else digest
+    return hub.containers.mounting(entry["container"], path, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where the files of an output are: below `prefix` in a container of a region."""
+
+    container: str
+    prefix: str
+    region: Region
+
+
+def reading(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, output: str) -> Reading:
+    """Return where to download a named output from, or all `artifacts`, or the `logs`. Raises NotFound."""
+    access.require_visible(hub, principal, records.READ, scope.key, what=f"Job {name!r} in {scope}")
+    record = records.load(hub, scope, name)
+    region = home(hub, scope).region
+    if entry := record.ours["outputs"].get(output):
+        return Reading(entry["container"], entry["path"], region)
+    entry = record.ours.get("artifacts") or artifacts_entry(hub, record.scope, record.name)
+    if output in ("artifacts", "default"):
+        return Reading(entry["container"], entry["path"], region)
+    if output == "logs":
+        return Reading(entry["container"], f"{entry['path']}/{LOGS}", region)
+    known = ", ".join([*sorted(record.ours["outputs"]), "artifacts", "logs"])
+    raise NotFound(f"Job {name!r} has no output {output!r} ({record.status}): there are {known}")
+
+
+def exported(hub: Hub, record: Record, graph: Json) -> list[Change]:
+    """Return the changes that make a pipeline's outputs of its nodes' outputs."""
+    changes: list[Change] = []
+    for name, export in graph["exports"].items():
+        node = records.load(hub, record.scope, graph["nodes"][export["node"]]["job"])
+        found = node.ours["outputs"].get(export["output"])
+        if found is not None:
+            place = {**export, "type": export.get("type") or found.get("type", "uri_folder")}
+            changes += placed(hub, record, name, place, Digest(found["snapshot"]))
+    return changes

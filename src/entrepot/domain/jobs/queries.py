@@ -1,0 +1,145 @@
+"""Reading jobs: documents, lists, children, and the run-history view that azure-ai-ml asks for beside ARM."""
+
+from typing import Any
+
+import msgspec
+
+from entrepot.core.errors import NotFound
+from entrepot.core.ids import WorkspaceScope
+from entrepot.domain import access
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.jobs import logs, records
+from entrepot.domain.jobs.records import Record
+from entrepot.store.documents import Document, Page, View
+
+Json = Any
+
+_RUN_TYPES = {
+    (records.COMMAND, False): "azureml.scriptrun",
+    (records.COMMAND, True): "azureml.StepRun",
+    (records.PIPELINE, False): "azureml.PipelineRun",
+    (records.PIPELINE, True): "azureml.PipelineRun",
+}
+
+
+def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Document:
+    """Return a job's document, with what MLflow logged for it. Raises NotFound."""
+    document = hub.documents.get(records.key_of(scope, name)) if "/" not in name else None
+    what = f"Job {name!r} in {scope}"
+    access.require_visible(hub, principal, records.READ, scope.key, what=what)
+    if document is None:
+        raise NotFound(f"There is no job {name!r} in {scope}", hint="az ml job list shows what there is")
+    return _with_tracking(hub, scope, name, document)
+
+
+def list_(
+    hub: Hub,
+    principal: Principal,
+    scope: WorkspaceScope,
+    *,
+    parent: str | None = None,
+    view: View = View.ACTIVE,
+    after: str | None = None,
+    limit: int = 100,
+) -> Page:
+    """Return a page of root jobs, newest first, or of a pipeline's nodes, in the order of the pipeline.
+
+    Raises NotFound for a parent that is not there.
+    """
+    access.require_visible(hub, principal, records.READ, scope.key, what=f"The {scope}")
+    if parent is None:
+        return hub.documents.find(records.space_of(scope), "parent", "", view=view, after=after, limit=limit)
+    return children(hub, scope, parent, after=after, limit=limit)
+
+
+def children(hub: Hub, scope: WorkspaceScope, parent: str, *, after: str | None = None, limit: int = 100) -> Page:
+    """Return a page of a pipeline's nodes, in the order in which they may run. Raises NotFound."""
+    if records.find(hub, scope, parent) is None:
+        raise NotFound(f"There is no job {parent!r} in {scope}", hint="az ml job list shows what there is")
+    graph = hub.documents.get(records.graph_key(scope, parent))
+    names = [node["job"] for node in graph.body["nodes"].values()] if graph else []
+    start = int(after) if after and after.isdigit() else 0
+    found = [hub.documents.get(records.key_of(scope, name)) for name in names[start : start + limit]]
+    is_more = start + limit < len(names)
+    return Page(tuple(document for document in found if document), str(start + limit) if is_more else None)
+
+
+def run(document: Document) -> dict[str, Json]:
+    """Return a job as run history tells it."""
+    record = records.record_of(document)
+    properties, ours = record.properties, record.ours
+    system = record.body["systemData"]
+    return {
+        "runId": record.name,
+        "runUuid": record.name,
+        "rootRunId": ours["root"],
+        "rootRunUuid": ours["root"],
+        "parentRunId": record.parent,
+        "experimentId": properties["experimentName"],
+        "experimentName": properties["experimentName"],
+        "displayName": properties["displayName"],
+        "name": properties["displayName"],
+        "description": properties.get("description"),
+        "status": properties["status"],
+        "createdUtc": system["createdAt"],
+        "createdBy": {"userName": system["createdBy"], "userObjectId": ours["submittedBy"]["id"]},
+        "startTimeUtc": ours.get("startTime"),
+        "endTimeUtc": ours.get("endTime"),
+        "runType": _RUN_TYPES[(properties["jobType"], record.parent is not None)],
+        "computeTarget": (properties.get("computeId") or "").rpartition("/")[2] or None,
+        "properties": {**properties.get("properties", {}), **_told(record)},
+        "tags": properties.get("tags", {}),
+        "hidden": bool(properties.get("isArchived")),
+        "error": _error(properties),
+        "inputs": {},
+        "outputs": {},  # named ones are found in their datastore, where azure-ai-ml looks for them
+        "services": properties["services"],
+    }
+
+
+def details(document: Document) -> dict[str, Json]:
+    """Return a run's details: its state and the names of its log files, to which a server gives addresses."""
+    record = records.record_of(document)
+    ours = record.ours
+    return {
+        "runId": record.name,
+        "target": (record.properties.get("computeId") or "").rpartition("/")[2] or None,
+        "status": record.status,
+        "startTimeUtc": ours.get("startTime"),
+        "endTimeUtc": ours.get("endTime"),
+        "error": _error(record.properties),
+        "properties": record.properties.get("properties", {}),
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "logFiles": dict.fromkeys(logs.names(record), ""),
+        "warnings": [],
+    }
+
+
+def _told(record: Record) -> dict[str, str]:
+    """Return what run history says of a node in its properties, as text."""
+    reuse = record.ours.get("reuse") or {}
+    found = {"azureml.nodeid": record.ours.get("node"), "azureml.componentid": record.ours.get("componentId")}
+    if reuse.get("reused"):
+        found |= {"azureml.isreused": "true", "azureml.reusedrunid": reuse["of"]}
+    return {name: value for name, value in found.items() if value}
+
+
+def _error(properties: dict[str, Json]) -> dict[str, Json] | None:
+    error = properties.get("error")
+    return {"error": {"code": error["code"], "message": error["message"]}} if error else None
+
+
+def _with_tracking(hub: Hub, scope: WorkspaceScope, name: str, document: Document) -> Document:
+    """Add metrics, parameters and tags to a job that logged some; for others the stored bytes are the answer."""
+    logged = hub.documents.get(records.run_key(scope, name))
+    if logged is None:
+        return document
+    body, run = document.body, logged.body
+    body["entrepot"] |= {
+        "metrics": {key: metric["value"] for key, metric in run["metrics"].items()},
+        "parameters": run["params"],
+    }
+    own = {key: value for key, value in run["tags"].items() if not key.startswith("mlflow.")}
+    body["properties"]["tags"] = {**own, **body["properties"].get("tags", {})}
+    return Document(document.key, msgspec.json.encode(body), document.revision, document.sequence, document.is_archived)

@@ -1,0 +1,79 @@
+"""Tracking: MLflow's REST semantics over the DocumentStore, without importing mlflow.
+
+`handle` takes an endpoint below `/api/2.0/mlflow/` and its JSON and returns JSON in MLflow's own shapes; errors are
+the product's, which `wire/mlflow.py` turns into MLflow's codes. A job is a run: its run id is its name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from entrepot.core.errors import Unsupported
+from entrepot.core.ids import WorkspaceScope
+from entrepot.domain import access
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.jobs import records
+from entrepot.domain.jobs.tracking import artifacts, experiments, history, logged_models, runs, search
+from entrepot.domain.jobs.tracking.artifacts import artifact_place
+from entrepot.domain.jobs.tracking.session import Session
+from entrepot.domain.scopes import home
+
+__all__ = ["artifact_place", "handle"]
+
+Json = Any
+_Endpoint = Callable[[Session, Mapping[str, Json]], Json]
+
+_READING: Mapping[str, _Endpoint] = {
+    "experiments/get": experiments.get,
+    "experiments/get-by-name": experiments.get_by_name,
+    "experiments/search": experiments.search,
+    "runs/get": runs.get,
+    "runs/search": search.search,
+    "metrics/get-history": history.get,
+    "artifacts/list": artifacts.listed,
+    "logged-models/search": logged_models.search,
+}
+_WRITING: Mapping[str, _Endpoint] = {
+    "experiments/create": experiments.create,
+    "experiments/update": experiments.update,
+    "experiments/delete": experiments.delete,
+    "experiments/restore": experiments.restore,
+    "experiments/set-experiment-tag": experiments.set_tag,
+    "experiments/delete-experiment-tag": experiments.delete_tag,
+    "runs/create": runs.create,
+    "runs/update": runs.update,
+    "runs/delete": runs.delete,
+    "runs/restore": runs.restore,
+    "runs/log-metric": history.log_metric,
+    "runs/log-batch": history.log_batch,
+    "runs/log-parameter": history.log_parameter,
+    "runs/set-tag": history.set_tag,
+    "runs/delete-tag": history.delete_tag,
+    "runs/log-inputs": runs.log_inputs,
+    "runs/outputs": runs.log_outputs,
+    "runs/log-model": runs.log_model,
+    "logged-models": logged_models.create,
+}
+
+
+def handle(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, endpoint: str, body: Mapping[str, Json], *, method: str = ""
+) -> Json:
+    """Answer one call of an MLflow client. Raises Unsupported for endpoints that are not tracking's.
+
+    `method` tells reading, changing and deleting apart where MLflow uses one path for them; without it, what the
+    clients send with each does.
+    """
+    endpoint = endpoint.strip("/")
+    found = home(hub, scope).scope
+    assert isinstance(found, WorkspaceScope)
+    session = Session(hub, principal, found)
+    if reading := _READING.get(endpoint):
+        access.require(hub, principal, records.READ, scope.key)
+        return reading(session, body)
+    if writing := _WRITING.get(endpoint):
+        access.require(hub, principal, records.WRITE, scope.key)
+        return writing(session, body)
+    head, _, rest = endpoint.partition("/")
+    if head == "logged-models":
+        return logged_models.one(session, rest.split("/"), body, method=method)
+    raise Unsupported(f"MLflow's {endpoint}")
