@@ -23,7 +23,13 @@ class Call:
     __slots__ = ("_session", "command", "configuration", "console", "home", "options")
 
     def __init__(
-        self, command: Command, options: argparse.Namespace, *, home: str, configuration: Configuration, console: Console
+        self,
+        command: Command,
+        options: argparse.Namespace,
+        *,
+        home: str,
+        configuration: Configuration,
+        console: Console,
     ) -> None:
         self.command = command
         self.options = options

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from entrepot.cli.call import Call
     from entrepot.cli.parser import Command
 
+BUILT_IN = ("list", "set")  # their functions have an underscore behind
 ASSET_VERBS = "archive create download list restore share show update"
-# command: module:function of entrepot.cli.commands; the function's name is the command's last word unless said
+# group: the module in entrepot.cli.commands and the commands it has; a function's name is its command's last word
 MODULES: dict[str, str] = {
     "model": f"assets {ASSET_VERBS}",
     "environment": f"assets {ASSET_VERBS}",
@@ -42,7 +43,7 @@ def handler_of(command: Command) -> Callable[[Call], Any] | None:
     module, *verbs = MODULES.get(words[0], "none").split()
     if words[-1] not in verbs or words[:2] == ["workspace", "outbound-rule"]:
         return None
-    handler: Callable[[Call], Any] = getattr(
-        import_module(f"entrepot.cli.commands.{module}"), words[-1].replace("-", "_")
-    )
+    function = words[-1].replace("-", "_")
+    function += "_" if function in BUILT_IN else ""
+    handler: Callable[[Call], Any] = getattr(import_module(f"entrepot.cli.commands.{module}"), function)
     return handler

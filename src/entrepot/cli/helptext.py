@@ -58,7 +58,10 @@ def usage_of(command: Command) -> str:
     """Return the usage line of a command."""
     return _usage(
         f"entrepot {command.words}",
-        ((entry[0], bool(_special(entry).get("required")), not _special(entry).get("flag")) for entry in command.options),
+        (
+            (entry[0], bool(_special(entry).get("required")), not _special(entry).get("flag"))
+            for entry in command.options
+        ),
     )
 
 

@@ -166,9 +166,11 @@ def _chooses_registry(
     namespace: argparse.Namespace, configuration: Configuration, specials: dict[str, dict[str, Any]]
 ) -> bool:
     """Say whether a registry is meant: the line goes before what is configured, a workspace before a registry."""
-    if namespace.registry_name is None and not getattr(namespace, "workspace_name", None):
-        if not ("--workspace-name" in specials and configuration.default("workspace")):
-            namespace.registry_name = configuration.default("registry")
+    has_workspace = getattr(namespace, "workspace_name", None) or (
+        "--workspace-name" in specials and configuration.default("workspace")
+    )
+    if namespace.registry_name is None and not has_workspace:
+        namespace.registry_name = configuration.default("registry")
     return bool(namespace.registry_name)
 
 

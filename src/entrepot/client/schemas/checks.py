@@ -7,10 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from entrepot.client.failures import FileFailure
 from entrepot.client.files import Document, Place, SetText, scalar, type_text
 
 Json = Any
-REFERENCE = ("azureml:", "http://", "https://", "wasb://", "wasbs://", "abfs://", "abfss://", "adl://", "runs:/", "git+")
+REFERENCE = (
+    "azureml:",
+    "http://",
+    "https://",
+    "wasb://",
+    "wasbs://",
+    "abfs://",
+    "abfss://",
+    "adl://",
+    "runs:/",
+    "git+",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,7 @@ def fields(spec: Mapping[str, Check], *, required: Sequence[str] = (), what: str
             result[str(name)] = (inner or anything)(reading, (*place, str(name)), item)
         for name in required:
             if result.get(name) is None:
-                raise reading.document.wrong(place, f"{what} needs the field {name!r}: write `{name}: ...`")
+                raise _missing(reading, place, name, what, [word for word in result if word not in spec])
         return result
 
     return check_fields
@@ -184,6 +196,17 @@ def _written(reading: Reading, place: Place, value: Json) -> str:
     if isinstance(value, str):
         return str(value)
     return reading.document.as_written(place) or str(value)
+
+
+def _missing(reading: Reading, place: Place, name: str, what: str, unknown: list[str]) -> FileFailure:
+    import difflib
+
+    meant = difflib.get_close_matches(name, unknown, n=1, cutoff=0.75)
+    if meant:
+        return reading.document.wrong(
+            (*place, meant[0]), f"{what} needs the field {name!r}; is {meant[0]!r} a typo of it?"
+        )
+    return reading.document.wrong(place, f"{what} needs the field {name!r}: write `{name}: ...`")
 
 
 def _plain(value: Json) -> Json:

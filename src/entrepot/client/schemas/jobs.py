@@ -9,6 +9,7 @@ from entrepot.client.schemas.assets import (
     DISTRIBUTION,
     ENVIRONMENT_OR_REFERENCE,
     INPUT_MODES,
+    LITERAL_TYPES,
     NAME_RULE,
     OUTPUT_MODES,
     RESOURCES,
@@ -39,14 +40,26 @@ def _path(reading: Reading, place: Place, value: Json) -> Json:
     return plain
 
 
-_INPUT = either(
-    plain=literal,
-    nested=fields(
-        {"type": one_of(*ASSET_TYPES), "path": _path, "mode": one_of(*INPUT_MODES), "description": optional(text())},
-        required=("path",),
-        what="an input",
-    ),
+_INPUT_FIELDS = fields(
+    {
+        "type": one_of(*ASSET_TYPES, *LITERAL_TYPES),
+        "path": _path,
+        "mode": one_of(*INPUT_MODES),
+        "description": optional(text()),
+        "default": literal,
+        "optional": boolean,
+    }
 )
+
+
+def _nested_input(reading: Reading, place: Place, value: Json) -> Json:
+    result = _INPUT_FIELDS(reading, place, value)
+    if result.get("path") is None and result.get("default") is None and not result.get("optional"):
+        raise reading.document.wrong(place, "an input needs its value: write `path: ...`, or the value itself")
+    return result
+
+
+_INPUT = either(plain=literal, nested=_nested_input)
 _OUTPUT = optional(
     either(
         plain=text("${{parent.outputs.model}}"),
@@ -124,7 +137,8 @@ def node(reading: Reading, place: Place, value: Json) -> Json:
         for name in ("command", "environment"):
             if not result.get(name):
                 raise reading.document.wrong(
-                    place, f"a step needs `component: ...`, or `command: ...` and `environment: ...`; {name!r} is missing"
+                    place,
+                    f"a step needs `component: ...`, or `command: ...` and `environment: ...`; {name!r} is missing",
                 )
     return result
 
@@ -142,11 +156,26 @@ SETTINGS = fields(
     }
 )
 
-PIPELINE_JOB = fields(
-    {**JOB_FIELDS, "type": one_of("pipeline"), "jobs": _NODES, "settings": SETTINGS},
-    required=("jobs",),
-    what="a pipeline",
+_PIPELINE_JOB = fields(
+    {
+        **JOB_FIELDS,
+        "type": one_of("pipeline"),
+        "jobs": _NODES,
+        "component": text("azureml:my_pipeline:1"),
+        "settings": SETTINGS,
+    }
 )
+
+
+def pipeline_job(reading: Reading, place: Place, value: Json) -> Json:
+    """Accept a pipeline job: steps of its own, or a pipeline component."""
+    result = _PIPELINE_JOB(reading, place, value)
+    if not result.get("jobs") and not result.get("component"):
+        raise reading.document.wrong(place, "a pipeline needs steps: write `jobs: {train: {...}}`")
+    return result
+
+
+PIPELINE_JOB: Check = pipeline_job
 
 PIPELINE_COMPONENT = fields(
     {**COMPONENT_FIELDS, "type": one_of("pipeline"), "jobs": _NODES, "settings": SETTINGS},

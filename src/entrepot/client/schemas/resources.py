@@ -23,6 +23,11 @@ _ACCESS = one_of("Enabled", "Disabled")
 _STORAGE = fields(
     {"storage_account_hns": boolean, "storage_account_type": text("Standard_LRS"), "replication_count": integer}
 )
+_PLACE = fields(
+    {"location": text("eastus"), "storage_config": _STORAGE, "acr_config": anything},
+    required=("location",),
+    what="a place",
+)
 
 REGISTRY = fields(
     {
@@ -30,7 +35,9 @@ REGISTRY = fields(
         "display_name": text(),
         "location": text("eastus"),
         "replication_locations": items(
-            fields({"location": text("eastus"), "storage_config": _STORAGE, "acr_config": anything}, required=("location",)),
+            fields(
+                {"location": text("eastus"), "storage_config": _STORAGE, "acr_config": anything}, required=("location",)
+            ),
             example="[{location: eastus}]",
         ),
         "public_network_access": _ACCESS,

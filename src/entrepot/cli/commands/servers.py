@@ -1,0 +1,158 @@
+"""`up`, `down`, `status`, `version`: the server of a home."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from entrepot.client.failures import Failure, NoServer, UsageFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from entrepot.cli.call import Call
+
+    Json = Any
+
+READY_LIMIT_S = 120.0  # a first start makes certificates and curated assets
+GLANCE_S = 0.02
+LOG_LINES = 20
+
+
+def up(call: Call) -> None:
+    """Serve the home until SIGTERM or Ctrl-C; with --detach in the background, returning when it is ready."""
+    running = _running(call.home)
+    if running and call.flag("detach"):
+        sys.stdout.write(f"ready {running['url']}\n")
+        return
+    if running:
+        raise Failure(
+            f"The server of {call.home} runs already: {running['url']}, process {running['pid']}.",
+            hint="entrepot down stops it",
+        )
+    if call.flag("detach"):
+        _detach(call)
+        return
+    from pathlib import Path
+
+    from entrepot.core.settings import load_settings
+    from entrepot.server.process import serve  # the one place where cli reaches into the server
+
+    overrides = {"host": call.text("host"), "port": _port(call, "port"), "https_port": _port(call, "https_port")}
+    serve(load_settings(Path(call.home), overrides=overrides))
+
+
+def _port(call: Call, option: str) -> int | None:
+    number = call.number(option)
+    if number is not None and not 0 <= number <= 65535:
+        raise UsageFailure(f"argument --{option.replace('_', '-')}: {number} is no port; 0 takes any free one")
+    return number
+
+
+def _detach(call: Call) -> None:
+    import subprocess
+
+    words = [sys.executable, "-m", "entrepot.cli.main", "up", "--home", call.home]
+    for option in ("host", "port", "https_port"):
+        if call.text(option) is not None:
+            words += [f"--{option.replace('_', '-')}", str(call.text(option))]
+    folder = f"{call.home}/logs"
+    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+    path = f"{folder}/server.log"
+    start = os.path.getsize(path) if os.path.exists(path) else 0  # noqa: PTH110, PTH202
+    with open(path, "ab") as log:  # noqa: PTH123
+        child = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
+    _await_ready(call, child, path, start)
+
+
+def _await_ready(call: Call, child: Any, log: str, start: int) -> None:
+    end = time.monotonic() + READY_LIMIT_S
+    while time.monotonic() < end:
+        if child.poll() is not None:
+            raise Failure(
+                f"The server ended at once, with exit code {child.returncode}. Its log {log}:\n{_tail(log, start)}"
+            )
+        running = _running(call.home)
+        if running and running["pid"] == child.pid:
+            sys.stdout.write(f"ready {running['url']}\n")
+            sys.stdout.flush()
+            return
+        time.sleep(GLANCE_S)
+    child.terminate()
+    raise Failure(f"The server was not ready after {READY_LIMIT_S:.0f} s. Its log {log}:\n{_tail(log, start)}")
+
+
+def _tail(path: str, start: int) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123
+        file.seek(start)
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-LOG_LINES:])
+
+
+def down(call: Call) -> None:
+    """Ask the server of the home to end, and wait until it has."""
+    import signal
+
+    running = _running(call.home)
+    if not running:
+        call.console.note(f"No server runs with the home {call.home}.")
+        return
+    pid = running["pid"]
+    os.kill(pid, signal.SIGTERM)
+    limit = float(call.number("timeout") or 60)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if not _is_locked(call.home):
+            call.console.note(f"Stopped the server of {call.home}.")
+            return
+        time.sleep(GLANCE_S)
+    raise Failure(f"The server of {call.home} (process {pid}) has not ended in {limit:.0f} s.")
+
+
+def status(call: Call) -> Json:
+    """Return where the server of the home is. Raises NoServer."""
+    running = _running(call.home)
+    if not running:
+        raise NoServer(f"No Entrepot server runs with the home {call.home}.", hint="entrepot up")
+    shown = {name: item for name, item in running.items() if item is not None}
+    return {"home": call.home, "state": "running", **shown}
+
+
+def version(_: Call) -> Json:
+    """Return the versions of what runs this command."""
+    from entrepot import __version__
+
+    return {"entrepot": __version__, "python": sys.version.split()[0]}
+
+
+def _running(home: str) -> Json:
+    """Return what the home's server tells of itself; None when none holds the home's lock."""
+    if not _is_locked(home):
+        return None
+    try:
+        with open(f"{home}/run/server.json", "rb") as file:  # noqa: PTH123
+            return json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_locked(home: str) -> bool:
+    """Say whether a server holds the home: it keeps a lock for as long as it lives, however it ends."""
+    import fcntl
+
+    try:
+        descriptor = os.open(f"{home}/run/lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,140 @@
+"""Bytes and references: how local files get to where the server finds them, and how short names become ids."""
+
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from entrepot.client.connection import quote
+from entrepot.client.failures import FileFailure, ServiceFailure
+from entrepot.client.files import Document, Place
+from entrepot.client.schemas.checks import is_reference
+from entrepot.client.scopes import Target
+from entrepot.client.session import Session
+from entrepot.client.shapes import asset_bodies
+from entrepot.client.uploads import upload
+
+Json = Any
+Progress = Callable[[int, int], None]
+
+ATTEMPTS = 3  # at finding a free version number, as azure-ai-ml tries
+
+
+def no_progress(_: str) -> AbstractContextManager[Progress | None]:
+    """Show nothing while bytes are on their way."""
+    return nullcontext(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Where things are created, and who is told of it. `progress` gives a bar for a label."""
+
+    session: Session
+    target: Target
+    progress: Callable[[str], AbstractContextManager[Progress | None]] = no_progress
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Where uploaded bytes are, and the digest of their snapshot."""
+
+    uri: str
+    digest: str
+
+
+def send(publisher: Publisher, plural: str, name: str, version: str, path: Path) -> Uploaded:
+    """Upload a file or folder for an asset version that is about to be created."""
+    address = publisher.target.version(plural, name, version)
+    answer = publisher.session.post(f"{address}/startPendingUpload", {"pendingUploadType": "TemporaryBlobReference"})
+    reference = answer["blobReferenceForConsumption"]
+    base = base_name(path)
+    with publisher.progress(f"Uploading {base}") as progress:
+        sent = upload(path, reference["transferUri"], at=base, progress=progress)
+    return Uploaded(f"{reference['blobUri'].rstrip('/')}/{base}", sent["digest"])
+
+
+def base_name(path: Path) -> str:
+    """Return the name under which a path is uploaded: its own, also when it was written as `.` or `..`."""
+    return path.name if path.name not in ("", "..") else path.resolve().name
+
+
+def create_code(publisher: Publisher, path: Path) -> str:
+    """Upload code and return its id. Equal files have one id, so that equal components stay equal."""
+    if not path.is_dir():
+        path = _alone(path)
+    uploaded = send(publisher, "codes", str(uuid.uuid4()), "1", path)
+    name = str(uuid.UUID(uploaded.digest[:32]))
+    body = asset_bodies.code(uri=uploaded.uri, digest=uploaded.digest)
+    publisher.session.put(publisher.target.version("codes", name, "1"), body)
+    return publisher.target.asset_id("codes", name, "1")
+
+
+def _alone(path: Path) -> Path:
+    raise FileFailure(f"code must be a folder, and {path} is a file.", hint=f"write code: {path.parent}")
+
+
+def expand(
+    publisher: Publisher, plural: str, text: str, *, document: Document, place: Place, is_pinned: bool = True
+) -> str:
+    """Return the id that a reference in a file means in this workspace or registry.
+
+    `azureml:name:version` and `azureml:name@label` become ids of this scope (labels are looked up), ids of registries
+    and of other scopes stay as they are. Raises FileFailure for anything else.
+    """
+    if text.startswith(("azureml://", "azureml:/", "/subscriptions/")):
+        return text.removeprefix("azureml:") if text.startswith("azureml:/subscriptions") else text
+    if not text.startswith("azureml:"):
+        raise document.wrong(
+            place, f"{text!r} names nothing: write azureml:<name>:<version>, azureml:<name>@latest or an id"
+        )
+    name, colon, version = text.removeprefix("azureml:").partition("@")
+    if colon:
+        return publisher.target.asset_id(plural, name, labelled(publisher, plural, name, version))
+    name, colon, version = name.rpartition(":")
+    if colon:
+        return publisher.target.asset_id(plural, name, version)
+    if not is_pinned:
+        return publisher.target.asset_id(plural, version)
+    return publisher.target.asset_id(plural, version, labelled(publisher, plural, version, "latest"))
+
+
+def labelled(publisher: Publisher, plural: str, name: str, label: str) -> str:
+    """Return the version that carries a label. Raises ServiceFailure when there is none."""
+    address = f"{publisher.target.container(plural, name)}/labels/{quote(label)}"
+    return str(publisher.session.get(address)["name"])
+
+
+def create_numbered(
+    publisher: Publisher, plural: str, name: str, version: str | None, make: Callable[[str], Json]
+) -> Json:
+    """PUT a version and return it; without a version, under the next free number, tried again when it is taken.
+
+    `make` gives the body for a version.
+    """
+    if version:
+        return publisher.session.put(publisher.target.version(plural, name, version), make(version))
+    for attempt in range(1, ATTEMPTS + 1):
+        container = publisher.session.find(publisher.target.container(plural, name))
+        number = str((container or {}).get("properties", {}).get("nextVersion") or "1")
+        try:
+            return publisher.session.put(publisher.target.version(plural, name, number), make(number))
+        except ServiceFailure as failure:
+            if failure.status != 409 or attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def require_name(document: Document, data: dict[str, Json], noun: str) -> str:
+    """Return the name that a file or the command line gives. Raises FileFailure when there is none."""
+    name = data.get("name")
+    if not name:
+        raise document.wrong((), f"a {noun} needs a name: write `name: ...` in the file or give --name")
+    return str(name)
+
+
+def is_local(text: str) -> bool:
+    """Say whether a path is one of this machine."""
+    return not is_reference(text) and not text.startswith("/subscriptions/")

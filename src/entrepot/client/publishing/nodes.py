@@ -1,0 +1,94 @@
+"""The steps of a pipeline: each names a component, which may be a local file or the step's own command."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from entrepot.client.files import Document, Place
+from entrepot.client.publishing.components import (
+    anonymous_component,
+    inline_spec,
+    loaded_component,
+    node_settings,
+    schema_of,
+)
+from entrepot.client.publishing.content import Publisher, expand, is_local
+from entrepot.client.publishing.inputs import located
+from entrepot.client.schemas.checks import check
+from entrepot.client.shapes import job_bodies
+
+Json = Any
+
+
+def nodes_body(
+    publisher: Publisher, document: Document, steps: Mapping[str, Json], place: Place, *, ports: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Return the steps as they are sent. `ports`: {"inputs", "outputs"} of the pipeline, for the types of bindings."""
+    known: dict[str, Json] = {**ports, "jobs": {}}
+    sent = {}
+    for name, step in steps.items():
+        if isinstance(step.get("component"), str) and is_local(step["component"]):
+            step["loaded"] = loaded_component(publisher, document, step["component"], (*place, name, "component"))
+        known["jobs"][name] = _output_types(step)
+    for name, step in steps.items():
+        sent[name] = _node(publisher, document, name, step, (*place, name), known)
+    return sent
+
+
+def _output_types(step: Mapping[str, Json]) -> dict[str, str]:
+    component = step["loaded"][1] if "loaded" in step else step.get("component")
+    outputs = component.get("outputs") if isinstance(component, dict) else step.get("outputs")
+    return {
+        name: str(value.get("type") or "uri_folder") if isinstance(value, dict) else "uri_folder"
+        for name, value in (outputs or {}).items()
+    }
+
+
+def _node(
+    publisher: Publisher, document: Document, name: str, step: dict[str, Json], place: Place, ports: Mapping[str, Json]
+) -> dict[str, Json]:
+    identity, source, kind = _component(publisher, document, step, place, ports)
+    node: dict[str, Json] = {"name": name, "type": step.get("type") or kind, "componentId": identity, "_source": source}
+    if step.get("compute"):
+        node["computeId"] = compute_id(publisher, step["compute"])
+    inputs = {
+        key: located(publisher, document, value, (*place, "inputs", key))
+        for key, value in (step.get("inputs") or {}).items()
+    }
+    node["inputs"] = {key: job_bodies.node_input(value) for key, value in inputs.items() if value is not None}
+    node["outputs"] = {key: job_bodies.node_output(value) for key, value in (step.get("outputs") or {}).items()}
+    for field in ("display_name", "description", "tags", "properties", "identity"):
+        if step.get(field):
+            node[field] = step[field]
+    return node | node_settings(step)
+
+
+def _component(
+    publisher: Publisher, document: Document, step: dict[str, Json], place: Place, ports: Mapping[str, Json]
+) -> tuple[str, str, str]:
+    """Return (component id, where it came from, its type)."""
+    component = step.get("component")
+    where = (*place, "component")
+    if "loaded" in step:
+        inner, data = step.pop("loaded")
+        kind = "pipeline" if data.get("jobs") else "command"
+        return anonymous_component(publisher, inner, data, ()), "YAML.COMPONENT", kind
+    if isinstance(component, str):
+        identity = expand(publisher, "components", component, document=document, place=where)
+        source = "REMOTE.REGISTRY" if identity.startswith("azureml://") else "REMOTE.WORKSPACE.COMPONENT"
+        return identity, source, str(step.get("type") or "command")
+    if isinstance(component, dict):
+        inner = Document(component, path=document.path, lines={}, texts={})
+        data, warnings = check(inner, schema_of(inner))
+        publisher.warnings.extend(warnings)
+        kind = "pipeline" if data.get("jobs") else "command"
+        return anonymous_component(publisher, inner, data, where), "YAML.COMPONENT", kind
+    spec = inline_spec(step, ports)
+    return anonymous_component(publisher, document, spec, place), "YAML.JOB", "command"
+
+
+def compute_id(publisher: Publisher, text: str) -> str:
+    """Return a compute target's id; what is no name of this workspace stays as it is."""
+    name = text.removeprefix("azureml:")
+    if name.startswith("/") or name in ("serverless", "local") or publisher.target.is_registry:
+        return name
+    return f"{publisher.target.base}/computes/{name}"
