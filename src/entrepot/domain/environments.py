@@ -18,6 +18,7 @@ from entrepot.core.clock import to_iso
 from entrepot.core.errors import BuildFailed, EntrepotError, Unavailable
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import ENVIRONMENT
+from entrepot.domain.access import PUBLIC_REGISTRY
 from entrepot.domain.assets import sources
 from entrepot.domain.assets.environment import DOCKERFILE, conda_of
 from entrepot.domain.hub import Hub
@@ -35,7 +36,8 @@ _FLUSH_S = 1.0
 
 def build_items(hub: Hub, ref: AssetRef, body: Json) -> list[Change]:
     """Return the changes that have a new environment built, when there is something to build and builds are wished."""
-    if ref.kind is not ENVIRONMENT or not hub.settings.environment_builds_at_create:
+    is_curated = ref.scope.key == f"registries/{PUBLIC_REGISTRY}"  # built when first used: a first start stays quick
+    if ref.kind is not ENVIRONMENT or is_curated or not hub.settings.environment_builds_at_create:
         return []
     properties = body["properties"]
     if not properties.get("condaFile") and not properties.get("build"):

@@ -6,12 +6,15 @@ from typing import Any
 
 from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock, SystemClock, new_id
-from entrepot.core.ids import Region
+from entrepot.core.ids import AssetRef, Region
 from entrepot.core.settings import Settings
 from entrepot.domain import access
+from entrepot.domain.assets import sources, uploads
 from entrepot.domain.hub import Hub, Principal
+from entrepot.store import paths, snapshots
 from entrepot.store.containers import Containers
 from entrepot.store.depots import open_depots
+from entrepot.store.documents import Document
 from entrepot.store.sql import open_documents
 
 OWNER = Principal(id="11111111-1111-1111-1111-111111111111", name="Olga Owner", tenant="")
@@ -36,6 +39,34 @@ def make_hub(
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id)
     access.bootstrap(hub, owner)
     return hub
+
+
+def upload(
+    hub: Hub, ref: AssetRef, files: Mapping[str, str | bytes], *, at: str = "", principal: Principal = OWNER
+) -> str:
+    """Upload files for a version, as a client does, and return the address for its properties.
+
+    `at` is the folder's base name; without it `files` must be one file, which the address names.
+    """
+    place = uploads.start(hub, principal, ref)
+    assert place.region is not None
+    store = hub.depots.of(place.region)
+    for path, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        name = f"{at}/{path}" if at else path
+        hub.containers.put(place.container, name, snapshots.keep(store, data), len(data))
+    return f"{place.blob_uri}/{at or next(iter(files))}"
+
+
+def content_of(hub: Hub, document: Document) -> dict[str, bytes]:
+    """Return the files of a version, as its user sees them."""
+    source = sources.of_document(hub, document)
+    store = hub.depots.of(source.region)
+    found = {}
+    for entry in source.manifest.files:
+        with store.open(paths.content(entry.digest)) as file:
+            found[entry.path] = file.read()
+    return found
 
 
 def close_hub(hub: Hub) -> None:

@@ -56,7 +56,10 @@ class Shelf:
 
     def put(self) -> Put:
         """Return the change that writes the container over what was read."""
-        facets = None if self.tags is None else tag_facets(self.ref.container_key.rpartition("/")[0], self.tags)
+        facets = None
+        if self.tags is not None:
+            self.body["entrepot"]["latestTags"] = self.tags
+            facets = tag_facets(self.ref.container_key.rpartition("/")[0], self.tags)
         return Put(self.ref.container_key, self.body, match=self.revision, is_archived=self.is_archived, facets=facets)
 
 

@@ -183,7 +183,8 @@ def tag_facet(name: str, value: str | None) -> tuple[str, str]:
 
 
 def _has_tags(document: Document, wanted: list[tuple[str, str | None]]) -> bool:
-    tags: dict[str, Json] = document.body["properties"].get("tags") or {}
+    body = document.body
+    tags: dict[str, Json] = body["entrepot"].get("latestTags", body["properties"].get("tags")) or {}
     return all(name in tags and value in (None, tags[name]) for name, value in wanted)
 
 
