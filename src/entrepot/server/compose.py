@@ -13,7 +13,7 @@ from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
-from entrepot.domain import access, removal, replication
+from entrepot.domain import access, environments, gallery, removal, replication
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.work import Workers
 from entrepot.server.addresses import AddressSigner
@@ -22,7 +22,7 @@ from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.listener import DataPlane
 from entrepot.server.dataplane.sas import PERMISSIONS, SasSigner
 from entrepot.server.keys import load_key, load_token
-from entrepot.server.routes import arm, deployments, metadata, registries, workspaces
+from entrepot.server.routes import arm, assets, deployments, metadata, registries, workspaces
 from entrepot.server.routing import Router
 from entrepot.server.runfiles import token_file
 from entrepot.server.site import Addresses, Site
@@ -34,7 +34,7 @@ from entrepot.store.sql import open_documents
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
-_FAMILIES = (metadata, arm, deployments, registries, workspaces)
+_FAMILIES = (metadata, arm, deployments, registries, workspaces, assets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         access.bootstrap(hub, owner)
+        gallery.publish(hub)
         keys = settings.home / "keys"
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock)
@@ -114,8 +115,12 @@ def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | 
 
 def _workers(site: Site) -> Workers:
     processors = os.cpu_count() or 1
-    handlers = {replication.QUEUE: replication.replicate, removal.QUEUE: removal.provision}
-    slots = {replication.QUEUE: max(2, processors), removal.QUEUE: 1}
+    handlers = {
+        replication.QUEUE: replication.replicate,
+        removal.QUEUE: removal.provision,
+        environments.QUEUE: environments.build,
+    }
+    slots = {replication.QUEUE: max(2, processors), removal.QUEUE: 1, environments.QUEUE: processors}
     return Workers(site.hub, handlers, slots)
 
 

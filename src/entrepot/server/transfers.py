@@ -1,6 +1,7 @@
 """Answers about bytes: signed addresses under which a client writes an upload or reads a snapshot."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from entrepot.core.ids import Region
 from entrepot.server.calls import Answer, Call, reply
@@ -12,6 +13,17 @@ READING = "rl"
 LIFETIME_S = 24 * 3600
 
 
+class Located(Protocol):
+    """A container, the path in it that is meant, and the region whence bytes should come."""
+
+    @property
+    def container(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def region(self) -> Region | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Files below a prefix of a container; `region`: whence their bytes should come."""
@@ -21,12 +33,12 @@ class Place:
     region: Region | None = None
 
 
-def writing_answer(call: Call, place: Place) -> Answer:
+def writing_answer(call: Call, place: Located) -> Answer:
     """Answer an address under which the caller may write."""
     return _answer(call, place, WRITING)
 
 
-def reading_answer(call: Call, place: Place) -> Answer:
+def reading_answer(call: Call, place: Located) -> Answer:
     """Answer an address under which the caller may read."""
     return _answer(call, place, READING)
 
@@ -36,12 +48,17 @@ def sas_token(call: Call, container: str, permissions: str, *, region: Region | 
     return call.site.sas.sign(container, permissions, region, int(call.hub.clock.now() + lifetime_s))
 
 
-def _answer(call: Call, place: Place, permissions: str) -> Answer:
-    sas = sas_token(call, place.container, permissions, region=place.region, lifetime_s=LIFETIME_S)
-    transfer_uri = f"{call.site.addresses.blob_http}/{place.container}"
+def _answer(call: Call, place: Located, permissions: str) -> Answer:
+    container = place.container
+    # azure-storage-blob drops what it does not know from a signature, so the region is in that of our own client only
+    sas = sas_token(call, container, permissions, region=None, lifetime_s=LIFETIME_S)
+    ours = sas_token(call, container, permissions, region=place.region, lifetime_s=LIFETIME_S)
     return reply(
         data_reference(
-            blob_uri=f"{BLOB}/{place.container}", sas=sas, transfer_uri=transfer_uri, prefix=place.prefix,
-            upload_id=place.container,
+            blob_uri=f"{BLOB}/{container}",
+            sas=sas,
+            transfer=f"{call.site.addresses.blob_http}/{container}?{ours}",
+            prefix=place.prefix,
+            upload_id=container,
         )
-    )  # fmt: skip
+    )

@@ -10,20 +10,20 @@ Json = Any
 
 
 def data_reference(
-    *, blob_uri: str, sas: str, transfer_uri: str = "", prefix: str | None = None, upload_id: str = ""
+    *, blob_uri: str, sas: str, transfer: str = "", prefix: str | None = None, upload_id: str = ""
 ) -> dict[str, Json]:
     """Return the answer to tempdatarefs, startPendingUpload and datarefs.
 
     `blobReferenceForConsumption` is the genuine shape; `transferUri` in it is ours, for the client that speaks the
-    data plane's own calls, and `prefix` names the files that are meant within the container.
+    data plane's own calls (signed too), and `prefix` names the files that are meant within the container.
     """
     reference: dict[str, Json] = {
         "blobUri": blob_uri,
         "storageAccountArmId": "entrepot",
         "credential": {"credentialType": "SAS", "sasUri": f"{blob_uri}?{sas}"},
     }
-    if transfer_uri:
-        reference["transferUri"] = f"{transfer_uri}?{sas}"
+    if transfer:
+        reference["transferUri"] = transfer
     if prefix is not None:
         reference["prefix"] = prefix
     return {

@@ -88,7 +88,7 @@ def _put_container(kind: Kind, call: Call) -> Answer:
 
 
 def _start_upload(kind: Kind, call: Call) -> Answer:
-    return writing_answer(call, uploads.start(call.hub, call.principal, _ref(kind, call)))
+    return writing_answer(call, uploads.start(call.hub, call.principal, _ref(kind, call), request_id=call.request_id))
 
 
 def _start_reading(kind: Kind, call: Call) -> Answer:
@@ -111,7 +111,7 @@ def _share(kind: Kind, call: Call) -> Answer:
 def _temporary_reference(call: Call) -> Answer:
     pointer = asset_named_in(call.object)
     ref = AssetRef(scope_of(call), pointer.kind, call.params["name"], call.params["version"])
-    return writing_answer(call, uploads.start(call.hub, call.principal, ref))
+    return writing_answer(call, uploads.start(call.hub, call.principal, ref, request_id=call.request_id))
 
 
 def _data_reference(call: Call) -> Answer:
