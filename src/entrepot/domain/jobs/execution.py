@@ -21,7 +21,6 @@ from entrepot.domain import environments, replication
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import logs, outputs, records, reuse, staging
 from entrepot.domain.jobs.records import Record
-from entrepot.domain.jobs.registration import register_outputs
 from entrepot.domain.jobs.staging import JobIdentity, Layout
 from entrepot.domain.retries import settled
 from entrepot.domain.scopes import home
@@ -222,7 +221,7 @@ def _end(hub: Hub, work: Work, record: Record, status: Status) -> None:
 
     ended = _advance(hub, record, finish)
     if ended.status == records.FINALIZING:
-        register_outputs(hub, ended)
+        outputs.register(hub, ended)
         _advance(hub, ended, lambda fresh: [*_ended(hub, fresh, status, None), Finish(work)])
     _clean(hub, record)
 

@@ -14,12 +14,15 @@ from typing import Any
 
 from entrepot.core.digests import Digest
 from entrepot.core.errors import NotFound
-from entrepot.core.ids import Region, WorkspaceScope
+from entrepot.core.ids import AssetRef, Region, WorkspaceScope
 from entrepot.core.manifests import Manifest
+from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain import access, datastores
+from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.scopes import home
 from entrepot.store import snapshots
 from entrepot.store.documents import Change, Link
@@ -155,3 +158,17 @@ def exported(hub: Hub, record: Record, graph: Json) -> list[Change]:
             place = {**export, "type": export.get("type") or found.get("type", "uri_folder")}
             changes += placed(hub, record, name, place, Digest(found["snapshot"]))
     return changes
+
+
+def register(hub: Hub, record: Record) -> None:
+    """Make assets of the outputs that ask for it (`name`, `version`), in the submitter's name. Safe to repeat."""
+    for output, place in record.ours["order"]["outputs"].items():
+        name = place.get("assetName")
+        if not name:
+            continue
+        kind = MODEL if place["type"] in MODEL_TYPES else DATA
+        # without a version the job's name is one: the same however often this is repeated
+        ref = AssetRef(record.scope, kind, name, place.get("assetVersion") or record.name)
+        fields = ("modelType", "modelUri") if kind is MODEL else ("dataType", "dataUri")
+        values = (place["type"], f"azureml://jobs/{record.name}/outputs/{output}")
+        catalog.create(hub, record.submitter, ref, dict(zip(fields, values, strict=True)))

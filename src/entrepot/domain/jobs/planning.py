@@ -30,12 +30,11 @@ from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, graph, spec
 from entrepot.domain.jobs.graph import BoundNode, Located, NodePath, Source
-from entrepot.domain.jobs.spec import Given, GivenOutput, InputPort, Job, Pipeline, Settings, Step
+from entrepot.domain.jobs.spec import MODEL_TYPES, Given, GivenOutput, InputPort, Job, Pipeline, Settings, Step
 from entrepot.domain.scopes import BLOB_ORIGIN, home
 from entrepot.store.documents import Document
 
 SERVERLESS = "serverless"
-_MODEL_TYPES = ("mlflow_model", "custom_model", "triton_model")
 _NOT_CONTENT = ("name", "version", "display_name", "description", "tags", "$schema", "_source", "is_deterministic")
 
 
@@ -107,7 +106,7 @@ class Planner:
         if not isinstance(source, Located):
             return source
         where = f"input {port.name} of {owner}"
-        kind = MODEL if source.type in _MODEL_TYPES else DATA
+        kind = MODEL if source.type in MODEL_TYPES else DATA
         reference = _read_reference(source.uri, kind, where=where)
         if isinstance(reference, AssetPointer):
             body = self.resolve(source.uri, reference.kind, self.scope, where=where).body

@@ -13,7 +13,7 @@ from entrepot.core.errors import InvalidRequest, Unsupported
 from entrepot.domain.jobs import expressions
 
 LITERAL_TYPES = ("string", "number", "integer", "boolean")
-PATH_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model")
+MODEL_TYPES = ("mlflow_model", "custom_model", "triton_model")
 LITERAL = "literal"  # a value whose type the client did not tell
 
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z")

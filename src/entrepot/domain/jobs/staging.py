@@ -22,6 +22,7 @@ from entrepot.domain.assets import sources
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, outputs
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.jobs.tracking import experiments
 from entrepot.domain.scopes import home
 from entrepot.store import snapshots
@@ -29,7 +30,6 @@ from entrepot.store.documents import Document
 
 Json = Any
 
-_MODEL_TYPES = ("mlflow_model", "custom_model", "triton_model")
 _FETCH_TIMEOUT_S = 60.0
 
 
@@ -180,7 +180,7 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     if str(body.get("mode", "")).lower() == "direct":
         return Input(name, kind, uri, text=uri)
     standing = home(hub, record.scope)
-    expected = MODEL if kind in _MODEL_TYPES else DATA
+    expected = MODEL if kind in MODEL_TYPES else DATA
     source = sources.resolve(hub, record.submitter, uri, home=standing, kind=expected)
     if source is None:
         manifest = _fetch(hub, standing.region, uri, name=name)
