@@ -7,6 +7,7 @@ import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import entrepot
 from entrepot.compute.local import LocalBackend
@@ -15,14 +16,27 @@ from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
 from entrepot.domain import access, environments, gallery, removal, replication
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.work import Workers
+from entrepot.domain.jobs import records, scheduler
+from entrepot.domain.jobs.execution import Executor
+from entrepot.domain.jobs.staging import JobIdentity
+from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
 from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.listener import DataPlane
 from entrepot.server.dataplane.sas import PERMISSIONS, SasSigner
 from entrepot.server.keys import load_key, load_token
-from entrepot.server.routes import arm, assets, deployments, metadata, registries, workspaces
+from entrepot.server.routes import (
+    arm,
+    assets,
+    deployments,
+    jobs,
+    metadata,
+    mlflow,
+    registries,
+    runhistory,
+    workspaces,
+)
 from entrepot.server.routing import Router
 from entrepot.server.runfiles import token_file
 from entrepot.server.site import Addresses, Site
@@ -31,10 +45,13 @@ from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.sql import open_documents
 
+Json = Any
+
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
-_FAMILIES = (metadata, arm, deployments, registries, workspaces, assets)
+_JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
+_FAMILIES = (metadata, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +132,30 @@ def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | 
 
 def _workers(site: Site) -> Workers:
     processors = os.cpu_count() or 1
-    handlers = {
+
+    def token(principal: Principal, job: Json) -> str:
+        workspace = job["id"].rpartition("/jobs/")[0]
+        return site.tokens.issue(principal, job=job["name"], workspace=workspace, lifetime_s=_JOB_TOKEN_S)
+
+    identity = JobIdentity(
+        token=token,
+        # plain HTTP: a job runs on this machine, and its MLflow need not trust our certificate
+        tracking_url=lambda scope: f"{site.addresses.http}/mlflow/v2.0{scope.arm_id}",
+    )
+    handlers: dict[str, Handler] = {
         replication.QUEUE: replication.replicate,
         removal.QUEUE: removal.provision,
         environments.QUEUE: environments.build,
+        records.PIPELINE_QUEUE: scheduler.tick,
+        records.NODE_QUEUE: Executor(identity, site.stopping),
     }
-    slots = {replication.QUEUE: max(2, processors), removal.QUEUE: 1, environments.QUEUE: processors}
+    slots = {
+        replication.QUEUE: max(2, processors),
+        removal.QUEUE: 1,
+        environments.QUEUE: processors,
+        records.PIPELINE_QUEUE: 2,
+        records.NODE_QUEUE: site.hub.settings.step_slots or processors,
+    }
     return Workers(site.hub, handlers, slots)
 
 

@@ -7,7 +7,7 @@ from entrepot.core.errors import NotFound
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import groups, registries, workspaces
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import GROUP, SUBSCRIPTION
+from entrepot.server.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route
 from entrepot.wire import arm
 from entrepot.wire.resource_lists import as_resource, resource_filter

@@ -7,7 +7,7 @@ from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, AssetPointer, AssetRef,
 from entrepot.core.nouns import CODE, KINDS, Kind, registry_action, workspace_action
 from entrepot.domain.assets import catalog, sharing, uploads
 from entrepot.server.calls import Answer, Call, Handler, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import PREFIXES, REGISTRY, WORKSPACE, scope_of
+from entrepot.server.places import PREFIXES, REGISTRY, WORKSPACE, scope_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import reading_answer, writing_answer
 from entrepot.wire.arm import list_query, next_url, page_body

@@ -6,7 +6,7 @@ from entrepot.core.errors import InvalidRequest, NotFound
 from entrepot.domain.deployments import deployments
 from entrepot.domain.deployments.deployments import Target
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import GROUP
+from entrepot.server.places import GROUP
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url, page_body
 from entrepot.wire.json_text import decode_jsonc

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from entrepot.domain.jobs import logs, queries, submission
 from entrepot.domain.jobs.records import CANCEL, READ, TERMINAL, WRITE
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import PREFIXES, WORKSPACE, workspace_of
+from entrepot.server.places import PREFIXES, WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import Place, reading_answer
 from entrepot.wire.arm import list_query, next_url, page_body

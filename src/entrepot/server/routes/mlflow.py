@@ -9,7 +9,7 @@ from entrepot.domain.jobs import tracking
 from entrepot.domain.jobs.records import READ, WRITE
 from entrepot.server.artifacts import receive, send
 from entrepot.server.calls import Answer, Call, Handler, reply
-from entrepot.server.routes.places import WORKSPACE, workspace_of
+from entrepot.server.places import WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.wire.mlflow import artifact_list, error_of, fields_of_query
 
@@ -32,7 +32,8 @@ def _told(handler: Handler) -> Handler:
 def _handle(call: Call) -> Answer:
     pairs = parse_qsl(call.query_bytes.decode("utf-8", "replace"), keep_blank_values=True)
     fields = fields_of_query(pairs) if call.method == "GET" else call.object
-    return reply(tracking.handle(call.hub, call.principal, workspace_of(call), call.params["endpoint"], fields))
+    scope, endpoint = workspace_of(call), call.params["endpoint"]
+    return reply(tracking.handle(call.hub, call.principal, scope, endpoint, fields, method=call.method))
 
 
 @_told

@@ -3,7 +3,7 @@
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import registries
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import PREFIXES, REGISTRY, RESOURCES, SUBSCRIPTION
+from entrepot.server.places import PREFIXES, REGISTRY, RESOURCES, SUBSCRIPTION
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url, page_body
 

@@ -6,7 +6,7 @@ from typing import Any
 from entrepot.domain.jobs import logs, queries, submission
 from entrepot.domain.jobs.records import READ, WRITE
 from entrepot.server.calls import TEXT_TYPE, Answer, Call, reply
-from entrepot.server.routes.places import WORKSPACE, workspace_of
+from entrepot.server.places import WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url
 from entrepot.wire.assets import text_field

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, computes, datastores, workspaces
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.routes.places import PREFIXES, RESOURCES, SUBSCRIPTION, WORKSPACE, workspace_of
+from entrepot.server.places import PREFIXES, RESOURCES, SUBSCRIPTION, WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import WRITING, sas_token
 from entrepot.store.documents import Page
