@@ -11,7 +11,7 @@ from entrepot.cli import parser
 from entrepot.cli.call import Call
 from entrepot.cli.configuration import Configuration, home_of
 from entrepot.cli.console import Console
-from entrepot.client.failures import Failure, ServiceFailure, UsageFailure
+from entrepot.client.failures import Failure, NoServer, ServiceFailure, UsageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ def _command(command: parser.Command, rest: list[str], console: Console) -> int:
     query = _query(options)
     value = handler(call)
     form = options.output or configuration.get("core", "output") or "json"
+    if form == "table" and query is None and call.verb == "list":
+        from entrepot.cli.columns import rows
+
+        value = rows(call.noun, value)
     _print(value, query, form)
     return 0
 
@@ -116,8 +120,9 @@ def _group(prefix: str, rest: list[str], console: Console) -> int:
 
 
 def _exit_code(failure: Failure, command: parser.Command | None) -> int:
+    verb = command.name.split()[-1] if command else ""
     is_absent = isinstance(failure, ServiceFailure) and failure.status == 404
-    if is_absent and command is not None and command.name.split()[-1] == "show":
+    if (is_absent and verb == "show") or (isinstance(failure, NoServer) and verb == "status"):
         return NOT_FOUND
     return failure.exit_code
 

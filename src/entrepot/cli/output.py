@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Json = Any
 
-HIDDEN_COLUMNS = ("id", "type", "etag")
+HIDDEN_COLUMNS = ("id", "type", "etag")  # as az hides them, in query results too, unless they are renamed
 COLOURS = {"key": "\x1b[34m", "text": "\x1b[32m", "number": "\x1b[36m", "word": "\x1b[35m", "end": "\x1b[0m"}
 
 

@@ -38,14 +38,13 @@ class Session:
     @classmethod
     def open(cls, home: str, *, subscription: str = "") -> Session:
         """Return a session with the server that runs with this home. Raises NoServer."""
-        hint = "entrepot up" if not home else f"entrepot up --detach   (home: {home})"
         try:
             with open(f"{home}/run/server.json", "rb") as file:  # noqa: PTH123 pathlib costs 7 ms at start-up
                 run = json.loads(file.read())
             with open(f"{home}/run/token", encoding="ascii") as file:  # noqa: PTH123
                 token = file.read().strip()
         except (OSError, ValueError) as error:
-            raise NoServer(f"No Entrepot server runs with the home {home}.", hint=hint) from error
+            raise NoServer(f"No Entrepot server runs with the home {home}.", hint="entrepot up") from error
         return cls(run, token, subscription=subscription)
 
     @property
