@@ -129,7 +129,7 @@ def main() -> None:
             "target": f"<= {TARGET_MS} ms", "ok": overhead_ms <= TARGET_MS,
         }  # fmt: skip
         wide = {
-            "bench": "pipeline", "figure": f"{STEPS} independent steps on {cores} processors", "value": round(wide_s, 2),
+            "bench": "pipeline", "figure": f"{STEPS} independent steps, {cores} processors", "value": round(wide_s, 2),
             "unit": "s", "peer": f"the same commands bare, {cores} at a time", "peer_value": round(limit_s, 2),
             "ratio": round(wide_s / limit_s, 2), "target": f"<= {WIDE_TARGET}x", "ok": wide_s <= limit_s * WIDE_TARGET,
         }  # fmt: skip
