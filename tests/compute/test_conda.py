@@ -19,11 +19,10 @@ def test_the_seeds_environment_is_translated() -> None:
     )  # fmt: skip
     assert plan.python == "==3.7.*"
     assert plan.requirements == (
-        "numpy==1.21.2.*", "pip==21.2.4.*", "scikit-learn==0.24.2.*", "scipy==1.7.1.*", "azureml-defaults==1.38.0", "joblib==1.0.1",
+        "numpy==1.21.2.*", "pip==21.2.4.*", "scikit-learn==0.24.2.*", "scipy==1.7.1.*",
+        "azureml-defaults==1.38.0", "joblib==1.0.1",
     )  # fmt: skip
-    assert plan.substitutions == (
-        "conda packages come from PyPI instead of the channels conda-forge",
-    )
+    assert plan.substitutions == ("conda packages come from PyPI instead of the channels conda-forge",)
 
 
 @pytest.mark.parametrize(

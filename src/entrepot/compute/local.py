@@ -9,7 +9,6 @@ import marshal
 import os
 import py_compile
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -29,6 +28,8 @@ from entrepot.core.errors import InvalidRequest, Unavailable
 _STEP = Path(__file__).parent.parent / "runtime" / "step.py"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GRACE_S = 5.0
+_LOCK_DESCRIPTOR = 3  # where the supervisor finds the lock that it holds
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
 _START_S = 10.0  # how long a supervisor may take to write started.json before it is given up
 
 
@@ -46,7 +47,7 @@ class LocalBackend:
         self._probe: tuple[Path | None, str] | None = None
         self._probing = threading.Lock()
         self._compiled: Path | None = None
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children: set[int] = set()
 
     def prepare(self, spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
         """Build or find the environment; see `environments.py`."""
@@ -116,26 +117,28 @@ class LocalBackend:
         return "127.0.0.1", started["port"]
 
     def _start(self, launch: Launch, lock: int) -> None:
-        order = self._order(launch, lock)
+        order = self._order(launch)
         descriptor = os.memfd_create("order")
         log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, marshal.dumps(order, 2))
             os.lseek(descriptor, 0, os.SEEK_SET)
-            child = subprocess.Popen(
-                [sys.executable, "-S", "-I", str(self._supervisor())],
-                stdin=descriptor, stdout=log, stderr=log, pass_fds=(lock,), start_new_session=True,
-                cwd="/", env={"PATH": _SYSTEM_PATH},
+            pid = os.posix_spawn(  # subprocess.Popen would warn when this backend is dropped before its launches end
+                sys.executable, [sys.executable, "-S", "-I", str(self._supervisor())], {"PATH": _SYSTEM_PATH},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, descriptor, 0), (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2), (os.POSIX_SPAWN_DUP2, lock, _LOCK_DESCRIPTOR),
+                ],
+                setsid=True, setsigmask=[], setsigdef=_SIGNALS,
             )  # fmt: skip
         finally:
             os.close(descriptor)
             os.close(log)
-        self._children[child.pid] = child
-        for pid, other in list(self._children.items()):
-            if other.poll() is not None:
-                self._children.pop(pid, None)
+        self._children.add(pid)
+        for child in list(self._children):
+            self._bury(child)
 
-    def _order(self, launch: Launch, lock: int) -> dict[str, Any]:
+    def _order(self, launch: Launch) -> dict[str, Any]:
         bwrap = self._bwrap()
         scratch = launch.folder / "tmp"
         scratch.mkdir(exist_ok=True, mode=0o700)
@@ -145,7 +148,7 @@ class LocalBackend:
         wrapping = bwrap_arguments(launch, environment, scratch=scratch) if bwrap else []
         why = () if bwrap or self._sandbox == "none" else (f"no sandbox: {self._why_not()}",)
         return {
-            "id": launch.id, "folder": str(launch.folder), "lock": lock, "argv": list(launch.argv),
+            "id": launch.id, "folder": str(launch.folder), "lock": _LOCK_DESCRIPTOR, "argv": list(launch.argv),
             "cwd": str(launch.cwd), "environment": environment, "scratch": str(scratch),
             "wrapper": str(bwrap) if bwrap else "", "wrapper_arguments": wrapping,
             "wrapper_depth": WRAPPER_DEPTH if bwrap else 0, "sandbox": "bwrap" if bwrap else "none",
@@ -204,9 +207,14 @@ class LocalBackend:
         return started
 
     def _bury(self, pid: int) -> None:
-        child = self._children.get(pid)
-        if child is not None and child.poll() is not None:
-            self._children.pop(pid, None)
+        """Collect a supervisor of ours that has ended; those of earlier servers are collected by init."""
+        if pid in self._children:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    return
+            except ChildProcessError:
+                pass  # another thread was faster
+            self._children.discard(pid)
 
     def _lost(self, id: str, folder: Path) -> Status:
         started = _read(folder, "started") or {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing typing would cost 5 ms
 
     Order = dict[str, Any]
     Usage = dict[str, float]
-    Processes = list[tuple[int, int]]
+    Processes = list[tuple[int, bytes, tuple[int, ...]]]
 else:
     try:
         import _signal as signal  # the same functions as `signal`, without its enums: 7 ms sooner
@@ -27,13 +27,16 @@ else:
 
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SWEEPS = 600  # times 50 ms: how long processes may take to die of SIGKILL before they are given up
+POLL_S = 0.02  # while a shell waits for its children to end
+SHELLS = (b"sh", b"bash", b"dash", b"zsh", b"ksh")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
 def main() -> None:
     """Read the order, run it, write exit.json; the lock on the inherited descriptor ends with this process."""
     order = marshal.loads(_read_all(0))  # noqa: S302 - from the server that started this process, by a private file
-    os.set_inheritable(order["lock"], False)
+    os.chdir("/")
+    _close_all_but(order["lock"])
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     _become_subreaper()
     started = time.time()
@@ -63,6 +66,17 @@ def _read_all(descriptor: int) -> bytes:
         if not piece:
             return b"".join(pieces)
         pieces.append(piece)
+
+
+def _close_all_but(lock: int) -> None:
+    """Keep the lock to this process, and close what leaked in from the server."""
+    os.set_inheritable(lock, False)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != lock:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the descriptor of this very listing
 
 
 def _become_subreaper() -> None:
@@ -144,30 +158,43 @@ def _started(order: Order, child: int, started: float) -> dict[str, Any]:
 def _watch(order: Order, child: int, usage: Usage) -> tuple[str, int]:
     """Wait for the command, its time limit or a cancel; return why it was ended, and its wait status."""
     ending = ""
-    wake_at = time.monotonic() + order["timeout_s"] if order["timeout_s"] is not None else None
+    due_at = time.monotonic() + order["timeout_s"] if order["timeout_s"] is not None else None
+    asked: set[int] = set()
+    waiting: set[int] = set()
     while True:
         status = _reap(child, usage)
         if status is not None:
             return ending, status
-        wait_s = 3600.0 if wake_at is None else min(3600.0, max(0.0, wake_at - time.monotonic()))
-        arrived = signal.sigtimedwait(WATCHED, wait_s)
-        is_due = wake_at is not None and time.monotonic() >= wake_at
-        if arrived is not None and arrived.si_signo != signal.SIGCHLD:
-            kill_at = _ask_to_end(order, _grace(order))
-            wake_at = min(kill_at, wake_at) if ending and wake_at is not None else kill_at
-            ending = ending or "canceled"
-        elif is_due and ending:
+        wait_s = 3600.0 if due_at is None else min(3600.0, max(0.0, due_at - time.monotonic()))
+        arrived = signal.sigtimedwait(WATCHED, min(wait_s, POLL_S) if waiting else wait_s)
+        is_due = due_at is not None and time.monotonic() >= due_at
+        is_canceled = arrived is not None and arrived.si_signo != signal.SIGCHLD
+        if is_due and ending:
             _signal_all(_descendants(), signal.SIGKILL)
-            wake_at = time.monotonic() + 0.5
-        elif is_due:
-            ending, wake_at = "timeout", _ask_to_end(order, order["grace_s"])
+            due_at = time.monotonic() + 0.5
+        elif is_canceled or is_due:
+            if not ending:
+                waiting = {process[0] for process in _descendants() if len(process[2]) >= order["wrapper_depth"]}
+            grace_s = (_grace(order) if is_canceled else order["grace_s"]) if waiting or asked else 0.0
+            kill_at = time.monotonic() + grace_s
+            due_at = min(kill_at, due_at) if ending and due_at is not None else kill_at
+            ending = ending or ("canceled" if is_canceled else "timeout")
+        if waiting:
+            _ask_to_end(waiting, asked)
 
 
-def _ask_to_end(order: Order, grace_s: float) -> float:
-    """Send SIGTERM to the command's processes, not to the wrapper's; return when SIGKILL is due."""
-    told = [(pid, depth) for pid, depth in _descendants() if depth > order["wrapper_depth"]]
-    _signal_all(told, signal.SIGTERM)
-    return time.monotonic() + (grace_s if told else 0.0)
+def _ask_to_end(waiting: set[int], asked: set[int]) -> None:
+    """Send SIGTERM to what still waits for it; a shell gets it after its children, or they would lose their grace."""
+    tree = _descendants()
+    alive = waiting | asked
+    busy = {ancestor for pid, _, ancestors in tree if pid in alive for ancestor in ancestors}
+    for process in tree:
+        pid, name, _ = process
+        if pid in waiting and not (name in SHELLS and pid in busy):
+            _signal_all([process], signal.SIGTERM)
+            waiting.discard(pid)
+            asked.add(pid)
+    waiting.intersection_update(pid for pid, _, _ in tree)
 
 
 def _grace(order: Order) -> float:
@@ -202,27 +229,28 @@ def _collect(usage: Usage) -> tuple[int, int]:
 
 
 def _descendants() -> Processes:
-    """Return [(pid, depth)] of all processes below this one, from one reading of /proc."""
-    below: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    """Return [(pid, name, ancestors below this process)] of the whole tree, from one reading of /proc."""
+    below: dict[int, list[tuple[int, bytes]]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
             try:
-                with open("/proc/%s/stat" % name, "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
+                with open("/proc/%s/stat" % entry, "rb") as file:
+                    name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
             except OSError:
                 continue
+            fields = rest.split()
             if fields[0] != b"Z":
-                below.setdefault(int(fields[1]), []).append(int(name))
-    found = [(pid, 1) for pid in below.get(os.getpid(), ())]
-    for pid, depth in found:  # grows while it is read: breadth first
-        found.extend((child, depth + 1) for child in below.get(pid, ()))
+                below.setdefault(int(fields[1]), []).append((int(entry), name))
+    found: Processes = [(pid, name, ()) for pid, name in below.get(os.getpid(), ())]
+    for pid, _, ancestors in found:  # grows while it is read: breadth first
+        found.extend((child, name, (*ancestors, pid)) for child, name in below.get(pid, ()))
     return found
 
 
 def _signal_all(processes: Processes, number: int) -> None:
-    for pid, _ in processes:
+    for process in processes:
         try:
-            os.kill(pid, number)
+            os.kill(process[0], number)
         except ProcessLookupError:
             pass
         except PermissionError:
