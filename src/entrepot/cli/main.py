@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 the line is wrong, 3 what `show` was asked for i
 
 from __future__ import annotations
 
+import os
 import sys
 
 from entrepot.cli import parser
@@ -66,6 +67,8 @@ def _command(command: parser.Command, rest: list[str], console: Console) -> int:
     if handler is None:
         raise Failure(f"'{command.words}' is not implemented by this version of Entrepot yet.")
     home = home_of(options.home)
+    if options.home:
+        os.environ["ENTREPOT_HOME"] = home  # for what keeps caches in the home
     if home_option is None and options.home:  # written as --home=DIR
         configuration = Configuration(home)
         options = parser.parse(command, rest, configuration)
@@ -92,8 +95,6 @@ def _query(options: argparse.Namespace) -> Any:
 def _print(value: Any, query: Any, form: str) -> None:
     if value is None or form == "none":
         return
-    import os
-
     from entrepot.cli.output import render
 
     if query is not None:
@@ -143,8 +144,6 @@ def _unforeseen(error: Exception, console: Console) -> int:
 
 def _swallow_stdout() -> None:
     """Keep Python from complaining at exit that the reader of a pipe went away."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.client.connection import quote
-from entrepot.client.failures import FileFailure, ServiceFailure
+from entrepot.client.failures import ServiceFailure
 from entrepot.client.files import Document, Place
+from entrepot.client.hashes import snapshot_digest
 from entrepot.client.schemas.checks import is_reference
 from entrepot.client.scopes import Target
 from entrepot.client.session import Session
@@ -62,18 +63,14 @@ def base_name(path: Path) -> str:
 
 
 def create_code(publisher: Publisher, path: Path) -> str:
-    """Upload code and return its id. Equal files have one id, so that equal components stay equal."""
-    if not path.is_dir():
-        path = _alone(path)
-    uploaded = send(publisher, "codes", str(uuid.uuid4()), "1", path)
-    name = str(uuid.UUID(uploaded.digest[:32]))
-    body = asset_bodies.code(uri=uploaded.uri, digest=uploaded.digest)
-    publisher.session.put(publisher.target.version("codes", name, "1"), body)
+    """Upload a folder of code and return its id: equal files have one id, and travel once."""
+    digest = snapshot_digest(path)
+    name = str(uuid.UUID(digest[:32]))
+    address = publisher.target.version("codes", name, "1")
+    if publisher.session.find(address) is None:
+        uploaded = send(publisher, "codes", name, "1", path)
+        publisher.session.put(address, asset_bodies.code(uri=uploaded.uri, digest=uploaded.digest))
     return publisher.target.asset_id("codes", name, "1")
-
-
-def _alone(path: Path) -> Path:
-    raise FileFailure(f"code must be a folder, and {path} is a file.", hint=f"write code: {path.parent}")
 
 
 def expand(

@@ -1,0 +1,33 @@
+"""The columns of lists as tables: what fits a terminal and is read most. `--query` chooses others."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "registry": ("name", "location", "provisioning_state", "public_network_access", "resourceGroup", "description"),
+    "workspace": ("name", "display_name", "location", "provisioning_state", "resourceGroup", "description"),
+    "datastore": ("name", "type", "is_default", "account_name", "container_name"),
+    "compute": ("name", "type", "size", "min_instances", "max_instances", "provisioning_state"),
+    "model": ("name", "version", "type", "stage", "created_at", "description"),
+    "environment": ("name", "version", "image", "created_at", "description"),
+    "component": ("name", "version", "display_name", "type", "created_at", "description"),
+    "data": ("name", "version", "type", "created_at", "description"),
+    "job": ("name", "display_name", "type", "status", "experiment_name", "component", "created_at"),
+}
+SECONDS = len("2026-11-23T10:00:00")
+
+
+def rows(noun: str, value: object) -> object:
+    """Return a list's items with the columns of their noun, in that order; other values as they are."""
+    columns = COLUMNS.get(noun)
+    if columns is None or not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        return value
+    from collections import OrderedDict
+
+    titles = [(name, name[:1].upper() + name[1:]) for name in columns]
+    return [OrderedDict((title, _cell(item, name)) for name, title in titles) for item in value]
+
+
+def _cell(item: dict[str, object], name: str) -> object:
+    if name == "created_at":
+        context = item.get("creation_context")
+        made = context.get("created_at") if isinstance(context, dict) else None
+        return str(made)[:SECONDS].replace("T", " ") if made else None
+    return item.get(name)
