@@ -160,7 +160,7 @@ def test_a_document_that_was_read_can_be_put_back_unchanged(hub: Hub, registry: 
 
 
 def test_properties_that_nobody_knows_pass_through_and_count_as_content(hub: Hub, registry: RegistryScope) -> None:
-    future = {"quantumSettings": {"qubits": [1, 2], "entangled": True}}
+    future: dict[str, Any] = {"quantumSettings": {"qubits": [1, 2], "entangled": True}}
     document = environment(hub, registry, "e", "1", **future)
     assert document.body["properties"]["quantumSettings"] == future["quantumSettings"]
     assert environment(hub, registry, "e", "1", **future).revision == document.revision
