@@ -93,4 +93,4 @@ def test_anchors_and_merges_are_understood(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("3", 3), ("true", True), ("0.5", 0.5), ("a: b", "a: b"), ("[1]", "[1]")])
 def test_a_word_is_read_as_yaml_reads_plain_values(text: str, value: object) -> None:
-    assert files.scalar(text) == value
+    assert files.scalar(text) == files.scalar(files.SetText(text)) == value

@@ -116,7 +116,7 @@ def dump(value: Json) -> str:
 def scalar(text: str) -> Json:
     """Read a word as YAML does: `3` is a number, `true` a truth value, anything else text."""
     try:
-        value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where there is one
+        value = yaml.load(str(text), Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where there is one
     except yaml.YAMLError:
         return text
     return value if isinstance(value, int | float | bool) else text

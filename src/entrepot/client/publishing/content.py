@@ -52,9 +52,21 @@ def send(publisher: Publisher, plural: str, name: str, version: str, path: Path)
     answer = publisher.session.post(f"{address}/startPendingUpload", {"pendingUploadType": "TemporaryBlobReference"})
     reference = answer["blobReferenceForConsumption"]
     base = base_name(path)
-    with publisher.progress(f"Uploading {base}") as progress:
-        sent = upload(path, reference["transferUri"], at=base, progress=progress)
-    return Uploaded(f"{reference['blobUri'].rstrip('/')}/{base}", sent["digest"])
+    digest = transfer(publisher, path, reference["transferUri"], at=base)
+    return Uploaded(f"{reference['blobUri'].rstrip('/')}/{base}", digest)
+
+
+def transfer(publisher: Publisher, path: Path, address: str, *, at: str) -> str:
+    """Upload a file or folder to a place in a container, with a bar; return the digest of its snapshot.
+
+    Raises ServiceFailure that names the path, FileFailure.
+    """
+    try:
+        with publisher.progress(f"Uploading {base_name(path)}") as progress:
+            return str(upload(path, address, at=at, progress=progress)["digest"])
+    except ServiceFailure as failure:
+        message = f"{path} was not uploaded: {failure.message.removeprefix(f'({failure.code}) ')}"
+        raise ServiceFailure(message, code=failure.code, status=failure.status, hint=failure.hint) from failure
 
 
 def base_name(path: Path) -> str:

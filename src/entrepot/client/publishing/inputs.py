@@ -7,10 +7,9 @@ from entrepot.client.connection import quote
 from entrepot.client.files import Document, Place
 from entrepot.client.hashes import snapshot_digest
 from entrepot.client.publishing.assets import checked_type
-from entrepot.client.publishing.content import Publisher, base_name, expand, is_local
+from entrepot.client.publishing.content import Publisher, base_name, expand, is_local, transfer
 from entrepot.client.schemas.assets import MODEL_TYPES
 from entrepot.client.scopes import PROVIDER
-from entrepot.client.uploads import upload
 
 Json = Any
 
@@ -45,6 +44,5 @@ def _upload(publisher: Publisher, path: Path) -> str:
     address = f"{session.run['blob_url']}/{quote(container)}?{secrets['sasToken'].lstrip('?')}"
     base = base_name(path)
     place = f"LocalUpload/{snapshot_digest(path)}/{base}"
-    with publisher.progress(f"Uploading {base}") as progress:
-        upload(path, address, at=place, progress=progress)
+    transfer(publisher, path, address, at=place)
     return f"azureml:/{target.base.replace(PROVIDER, '').replace('//', '/')}/datastores/{DATASTORE}/paths/{place}"
