@@ -99,8 +99,9 @@ def _put(
     properties = {key: value for key, value in (body.get("properties") or {}).items() if value is not None}
     existing = hub.documents.get(key_of(scope, name))
     _check_type(hub, scope, name, properties, existing)
-    if properties.get("containerName") and existing is None:
-        _claim(hub, scope, found.region, properties["containerName"], name)
+    container = properties.get("containerName")
+    if container and (existing is None or container != existing.body["properties"].get("containerName")):
+        _claim(hub, scope, found.region, container, name)
     fresh = _body(hub, principal, scope, name, properties)
     fresh["properties"].pop("secrets", None)
     credentials = dict(properties.get("credentials") or {})

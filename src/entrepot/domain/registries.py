@@ -8,6 +8,7 @@ from entrepot.core.ids import Region, RegistryScope, check_registry_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, groups, removal, replication
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.retries import settled
 from entrepot.domain.scopes import (
     API_ORIGIN,
     Home,
@@ -42,6 +43,12 @@ def create(
     The name is unique in the tenant. Raises InvalidRequest, InvalidName, AlreadyExists, AccessDenied.
     """
     check_registry_name(name)
+    return settled(lambda: _create(hub, principal, subscription, resource_group, name, body, request_id))
+
+
+def _create(
+    hub: Hub, principal: Principal, subscription: str, resource_group: str, name: str, body: Json, request_id: str
+) -> Document:
     existing = hub.documents.get(RegistryScope(name).key)
     if existing is not None:
         if not existing.body["id"].lower().startswith(groups.arm_id(subscription, resource_group).lower() + "/"):
@@ -96,7 +103,11 @@ def list_(
 
 def update(hub: Hub, principal: Principal, name: str, body: Json, *, request_id: str = "") -> Document:
     """Change tags, description, access and regions (PATCH); what the body leaves out stays."""
-    return _rewrite(hub, principal, get(hub, principal, name), body, is_whole=False, request_id=request_id)
+
+    def attempt() -> Document:
+        return _rewrite(hub, principal, get(hub, principal, name), body, is_whole=False, request_id=request_id)
+
+    return settled(attempt)
 
 
 def delete(hub: Hub, principal: Principal, name: str, *, request_id: str = "") -> None:

@@ -36,7 +36,7 @@ def _create(
     hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, request_id: str
 ) -> tuple[Document, bool]:
     if hub.documents.get(scope.key) is not None:
-        return update(hub, principal, scope, body, request_id=request_id), False
+        return _update(hub, principal, scope, body, request_id), False
     group_key = groups.key_of(scope.subscription, scope.resource_group)
     access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
     location = body.get("location") or _group_location(hub, group_key)
@@ -93,6 +93,10 @@ def list_(
 
 def update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, *, request_id: str = "") -> Document:
     """Change tags, identity and properties; what the body leaves out stays. Raises NotFound, InvalidRequest."""
+    return settled(lambda: _update(hub, principal, scope, body, request_id))
+
+
+def _update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, request_id: str) -> Document:
     document = get(hub, principal, scope)
     access.require(hub, principal, WRITE, scope.key, request_id=request_id)
     stored = document.body

@@ -1,0 +1,190 @@
+"""Environment builds: queued with the environment, one per recipe, told by `environment show`, failures too."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, Status
+from entrepot.core.errors import BuildFailed, Unavailable
+from entrepot.core.ids import AssetRef, RegistryScope
+from entrepot.core.nouns import ENVIRONMENT
+from entrepot.domain import environments, gallery, registries
+from entrepot.domain.assets import catalog
+from entrepot.domain.hub import Hub
+from entrepot.store.documents import Document, Work
+from entrepot.testing.hub import OWNER, make_hub, upload
+
+CONDA = "dependencies:\n- python=3.11\n- pip:\n  - numpy==1.26\n"
+
+
+class Bench:
+    """A compute backend that builds nothing: it writes down what it was asked for, and fails on `numpy==9`."""
+
+    name = "bench"
+
+    def __init__(self) -> None:
+        self.asked: list[EnvironmentSpec] = []
+        self.contexts: list[dict[str, str]] = []
+        self.built: set[str] = set()
+        self.most = 0
+        self._guard = threading.Lock()
+        self._running = 0
+
+    def prepare(self, spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
+        with self._guard:
+            self._running += 1
+            self.most = max(self.most, self._running)
+            self.asked.append(spec)
+        key = repr(spec.conda)
+        is_cached = key in self.built
+        if spec.context:
+            self.contexts.append({path.name: path.read_text() for path in spec.context.iterdir()})
+        if not is_cached:
+            for number in range(3):
+                log(f"step {number}\n")
+        self.built.add(key)
+        with self._guard:
+            self._running -= 1
+        if "numpy==9" in key:
+            raise BuildFailed("numpy==9 cannot be had")
+        return Prepared("id", Path("/py"), Path("/bin"), ("python 3.11.4 instead of 3.11.2",), is_cached=is_cached)
+
+    def launch(self, launch: Launch) -> None:
+        raise NotImplementedError
+
+    def poll(self, id: str, folder: Path) -> Status:
+        raise NotImplementedError
+
+    def wait(self, id: str, folder: Path, *, timeout_s: float) -> Status:
+        raise NotImplementedError
+
+    def cancel(self, id: str, folder: Path, *, grace_s: float = 5) -> None:
+        raise NotImplementedError
+
+    def address(self, id: str, folder: Path) -> tuple[str, int] | None:
+        raise NotImplementedError
+
+
+REGISTRY = RegistryScope("envs")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, bench: Bench) -> Hub:
+    made = make_hub(tmp_path, backends={"bench": bench})
+    registries.create(made, OWNER, "s1", "rg", "envs", {"location": "eastus"})
+    return made
+
+
+def environment(hub: Hub, name: str = "e", **properties: Any) -> Document:
+    return catalog.create(hub, OWNER, AssetRef(REGISTRY, ENVIRONMENT, name, "1"), {"image": "x", **properties})[0]
+
+
+def build_of(hub: Hub, name: str = "e") -> dict[str, Any]:
+    found: dict[str, Any] = catalog.get(hub, OWNER, AssetRef(REGISTRY, ENVIRONMENT, name, "1")).body["entrepot"][
+        "build"
+    ]
+    return found
+
+
+def queued(hub: Hub) -> list[Work]:
+    return list(hub.documents.lease([environments.QUEUE], owner="t", now=hub.clock.now(), seconds=60, limit=10))
+
+
+def test_a_conda_environment_is_queued_with_its_creation_and_shows_its_log(hub: Hub, bench: Bench) -> None:
+    document = environment(hub, condaFile=CONDA)
+    assert document.body["entrepot"]["build"]["state"] == "Queued"
+    (item,) = queued(hub)
+    environments.build(hub, item)
+    build = build_of(hub)
+    assert (build["state"], build["log"]) == ("Succeeded", "step 0\nstep 1\nstep 2")
+    assert build["substitutions"] == ["python 3.11.4 instead of 3.11.2"]
+    assert bench.asked[0].conda == {"dependencies": ["python=3.11", {"pip": ["numpy==1.26"]}]}
+
+
+def test_an_image_alone_is_not_built_before_it_is_needed(hub: Hub, bench: Bench) -> None:
+    document = environment(hub)
+    assert (queued(hub), build_of(hub)["state"]) == ([], "NotBuilt")
+    lines: list[str] = []
+    assert environments.ready(hub, document, log=lines.append).python == Path("/py")
+    assert build_of(hub)["state"] == "Succeeded"
+    assert lines == ["step 0\n", "step 1\n", "step 2\n"]
+
+
+def test_builds_at_create_can_be_switched_off(tmp_path: Path, bench: Bench) -> None:
+    quiet = make_hub(tmp_path / "quiet", backends={"bench": bench}, environment_builds_at_create=False)
+    registries.create(quiet, OWNER, "s1", "rg", "envs", {"location": "eastus"})
+    environment(quiet, condaFile=CONDA)
+    assert queued(quiet) == []
+
+
+def test_a_build_that_fails_is_told_and_not_tried_for_ever(hub: Hub) -> None:
+    document = environment(hub, condaFile="dependencies: [numpy==9]")
+    (item,) = queued(hub)
+    environments.build(hub, item)
+    build = build_of(hub)
+    assert (build["state"], build["error"]) == ("Failed", "numpy==9 cannot be had")
+    assert "step 2" in build["log"]
+    with pytest.raises(BuildFailed, match="numpy==9"):
+        environments.ready(hub, document, log=lambda _: None)
+
+
+def test_equal_recipes_share_a_build(hub: Hub) -> None:
+    environment(hub, "one", condaFile=CONDA)
+    environment(hub, "two", condaFile=CONDA + "# a comment\n")
+    assert len(queued(hub)) == 1
+    assert build_of(hub, "one")["digest"] == build_of(hub, "two")["digest"]
+
+
+def test_many_who_need_the_same_environment_build_it_once(hub: Hub, bench: Bench) -> None:
+    document = environment(hub, condaFile=CONDA)
+    with ThreadPoolExecutor(8) as pool:
+        ready = list(pool.map(lambda _: environments.ready(hub, document, log=lambda _: None), range(8)))
+    assert (bench.most, sum(not prepared.is_cached for prepared in ready)) == (1, 1)
+
+
+def test_a_build_context_is_laid_out_for_the_build_and_cleaned_up(hub: Hub, bench: Bench) -> None:
+    ref = AssetRef(REGISTRY, ENVIRONMENT, "ctx", "1")
+    uri = upload(hub, ref, {"Dockerfile": "FROM x", "req.txt": "y"}, at="context")
+    catalog.create(hub, OWNER, ref, {"build": {"contextUri": uri}})
+    (item,) = queued(hub)
+    environments.build(hub, item)
+    assert bench.contexts == [{"Dockerfile": "FROM x", "req.txt": "y"}]
+    assert bench.asked[0].image is None
+    assert list((hub.settings.home / "builds").iterdir()) == []
+
+
+def test_the_log_keeps_its_end_when_it_is_long(hub: Hub, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = environment(hub)
+    wide = "x" * 1000
+
+    def chatty(spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
+        for number in range(500):
+            log(f"{number} {wide}")
+        return Prepared("id", Path("/py"), Path("/bin"))
+
+    monkeypatch.setattr(bench, "prepare", chatty)
+    environments.ready(hub, document, log=lambda _: None)
+    log = build_of(hub)["log"]
+    assert len(log) <= 64 << 10
+    assert log.splitlines()[-1].startswith("499 ")
+
+
+def test_curated_environments_wait_for_their_first_use(hub: Hub) -> None:
+    gallery.publish(hub)
+    assert queued(hub) == []
+
+
+def test_without_a_backend_it_is_told(tmp_path: Path) -> None:
+    bare = make_hub(tmp_path / "bare")
+    registries.create(bare, OWNER, "s1", "rg", "envs", {"location": "eastus"})
+    with pytest.raises(Unavailable, match="no compute backend"):
+        environments.ready(bare, environment(bare), log=lambda _: None)

@@ -1,0 +1,164 @@
+"""Workspaces, groups, datastores and computes."""
+
+import pytest
+
+from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict
+from entrepot.core.ids import AssetRef, WorkspaceScope
+from entrepot.core.nouns import ENVIRONMENT
+from entrepot.domain import access, computes, datastores, groups, operations, registries, workspaces
+from entrepot.domain.assets import catalog
+from entrepot.domain.hub import Hub, Principal
+from entrepot.testing.hub import OWNER
+
+AZURE_BLOB = {"datastoreType": "AzureBlob", "accountName": "x", "containerName": "my-own-container"}
+
+
+def test_a_workspace_has_a_guid_datastores_with_containers_and_a_compute(hub: Hub, dev: WorkspaceScope) -> None:
+    properties = workspaces.get(hub, OWNER, dev).body["properties"]
+    assert workspaces.by_guid(hub, properties["workspaceId"]).key == dev.key
+    assert workspaces.region_of(hub, dev) == "eastus"
+    stores = {d.body["name"]: d.body["properties"] for d in datastores.list_(hub, OWNER, dev).documents}
+    assert {name: found["isDefault"] for name, found in stores.items()} == {
+        "workspaceblobstore": True,
+        "workspaceartifactstore": False,
+    }
+    for found in stores.values():
+        info = hub.containers.describe(found["containerName"])
+        assert info is not None and (info.region, info.owner) == ("eastus", dev.key)
+    assert [d.body["name"] for d in computes.list_(hub, OWNER, dev).documents] == ["cpu-cluster"]
+
+
+def test_two_workspaces_never_share_a_container(hub: Hub, dev: WorkspaceScope, prod: WorkspaceScope) -> None:
+    names = {datastores.container_of(hub, scope, name) for scope in (dev, prod) for name in datastores.OWN}
+    assert len(names) == 4
+
+
+def test_putting_a_workspace_again_updates_it_and_keeps_its_guid(hub: Hub, dev: WorkspaceScope) -> None:
+    before = workspaces.get(hub, OWNER, dev).body["properties"]["workspaceId"]
+    body = {"location": "eastus", "tags": {"a": "b"}, "properties": {"friendlyName": "Dev!", "workspaceId": "forged"}}
+    document, is_created = workspaces.create(hub, OWNER, dev, body)
+    found = document.body
+    assert not is_created
+    assert (found["tags"], found["properties"]["friendlyName"]) == ({"a": "b"}, "Dev!")
+    assert found["properties"]["workspaceId"] == before
+    with pytest.raises(InvalidRequest, match="for life"):
+        workspaces.create(hub, OWNER, dev, {"location": "westus"})
+
+
+def test_a_workspace_without_location_takes_its_groups(hub: Hub) -> None:
+    groups.create(hub, OWNER, "s1", "west", {"location": "westus"})
+    document, _ = workspaces.create(hub, OWNER, WorkspaceScope("s1", "west", "ws"), {})
+    assert document.body["location"] == "westus"
+
+
+def test_deleting_a_workspace_takes_all_it_holds_along(hub: Hub, dev: WorkspaceScope) -> None:
+    ref = AssetRef(dev, ENVIRONMENT, "e", "1")
+    catalog.create(hub, OWNER, ref, {"image": "x"})
+    guid = workspaces.get(hub, OWNER, dev).body["properties"]["workspaceId"]
+    workspaces.delete(hub, OWNER, dev)
+    assert hub.documents.scan(dev.key).documents == ()
+    with pytest.raises(NotFound):
+        workspaces.by_guid(hub, guid)
+    fresh, is_created = workspaces.create(hub, OWNER, dev, {"location": "westus"})
+    assert is_created and fresh.body["properties"]["workspaceId"] != guid
+
+
+def test_workspaces_are_listed_by_group_and_by_subscription(hub: Hub) -> None:
+    workspaces.create(hub, OWNER, WorkspaceScope("s1", "other", "third"), {"location": "eastus"})
+
+    def names(**where: str) -> list[str]:
+        return sorted(d.body["name"] for d in workspaces.list_(hub, OWNER, "S1", **where).documents)  # type: ignore[arg-type]
+
+    assert names() == ["dev", "prod", "third"]
+    assert names(resource_group="OTHER") == ["third"]
+
+
+def test_a_workspace_that_may_not_be_read_is_not_there(hub: Hub, dev: WorkspaceScope, stranger: Principal) -> None:
+    for ask in (
+        lambda: workspaces.get(hub, stranger, dev),
+        lambda: datastores.list_(hub, stranger, dev),
+        lambda: computes.get(hub, stranger, dev, "cpu-cluster"),
+    ):
+        with pytest.raises(NotFound, match="may not see it"):
+            ask()
+    access.assign(hub, OWNER, role="AzureML Data Scientist", assignee=stranger.id, scope=dev.arm_id)
+    assert workspaces.get(hub, stranger, dev).body["name"] == "dev"
+
+
+def test_a_new_datastore_gets_a_container_and_can_become_the_default(hub: Hub, dev: WorkspaceScope) -> None:
+    secret = {"credentialsType": "AccountKey", "secrets": {"key": "k3y"}}
+    body = {"properties": {**AZURE_BLOB, "isDefault": True, "credentials": secret}}
+    document, is_created = datastores.put(hub, OWNER, dev, "mine", body)
+    assert is_created and b"k3y" not in document.raw
+    assert hub.containers.describe("my-own-container") is not None
+    assert datastores.default_name(hub, dev) == "mine"
+    defaults = datastores.list_(hub, OWNER, dev, is_default=True).documents
+    assert [d.body["name"] for d in defaults] == ["mine"]
+    datastores.delete(hub, OWNER, dev, "mine")
+    with pytest.raises(NotFound):
+        datastores.get(hub, OWNER, dev, "mine")
+
+
+def test_a_container_of_another_workspace_cannot_be_claimed(
+    hub: Hub, dev: WorkspaceScope, prod: WorkspaceScope
+) -> None:
+    taken = datastores.container_of(hub, prod, datastores.BLOB_STORE)
+    with pytest.raises(InvalidRequest, match="belongs to somebody else"):
+        datastores.put(hub, OWNER, dev, "spy", {"properties": {**AZURE_BLOB, "containerName": taken}})
+    with pytest.raises(StateConflict, match="containerName cannot change"):
+        datastores.put(hub, OWNER, dev, datastores.BLOB_STORE, {"properties": {**AZURE_BLOB, "containerName": taken}})
+
+
+def test_a_container_cannot_be_claimed_by_changing_a_datastore(
+    hub: Hub, dev: WorkspaceScope, prod: WorkspaceScope
+) -> None:
+    datastores.put(hub, OWNER, dev, "mine", {"properties": AZURE_BLOB})
+    taken = datastores.container_of(hub, prod, datastores.BLOB_STORE)
+    with pytest.raises(InvalidRequest, match="belongs to somebody else"):
+        datastores.put(hub, OWNER, dev, "mine", {"properties": {**AZURE_BLOB, "containerName": taken}})
+
+
+def test_the_workspaces_own_datastores_stay(hub: Hub, dev: WorkspaceScope) -> None:
+    with pytest.raises(StateConflict):
+        datastores.delete(hub, OWNER, dev, datastores.ARTIFACT_STORE)
+
+
+def test_computes_come_and_go_and_their_names_do_not_differ_by_case(hub: Hub, dev: WorkspaceScope) -> None:
+    body = {"properties": {"computeType": "AmlCompute", "properties": {"vmSize": "s"}}}
+    document, is_created = computes.put(hub, OWNER, dev, "Gpu-1", body)
+    assert is_created and document.body["properties"]["provisioningState"] == "Succeeded"
+    assert not computes.put(hub, OWNER, dev, "gpu-1", body)[1]
+    computes.delete(hub, OWNER, dev, "GPU-1")
+    with pytest.raises(NotFound, match="no compute 'gpu-1'"):
+        computes.get(hub, OWNER, dev, "gpu-1")
+    with pytest.raises(InvalidName):
+        computes.put(hub, OWNER, dev, "a b", body)
+
+
+def test_a_group_is_removed_with_its_registries_and_workspaces(hub: Hub, dev: WorkspaceScope) -> None:
+    groups.delete(hub, OWNER, "S1", "CONTOSO-RG")
+    assert groups.list_(hub, OWNER, "s1").documents == ()
+    assert registries.list_(hub, OWNER).documents == ()
+    with pytest.raises(NotFound):
+        workspaces.get(hub, OWNER, dev)
+
+
+def test_a_group_keeps_its_location_and_changes_its_tags(hub: Hub) -> None:
+    created, is_new = groups.create(hub, OWNER, "s1", "g", {"location": "East US", "tags": {"a": "b"}})
+    assert is_new and created.body["location"] == "eastus"
+    assert groups.create(hub, OWNER, "s1", "g", {"tags": {}})[0].body["tags"] == {}
+    with pytest.raises(InvalidName, match="cannot move"):
+        groups.create(hub, OWNER, "s1", "g", {"location": "westus"})
+    with pytest.raises(InvalidName, match="not a resource group name"):
+        groups.create(hub, OWNER, "s1", "a/b", {"location": "westus"})
+
+
+def test_an_operation_is_told_to_whoever_started_it(hub: Hub, stranger: Principal) -> None:
+    name = operations.start(hub, OWNER, what="import", target="x").body["name"]
+    assert operations.get(hub, OWNER, name).body["status"] == "InProgress"
+    operations.finish(hub, name, error=InvalidRequest("no good"))
+    operations.finish(hub, name)
+    body = operations.get(hub, OWNER, name).body
+    assert (body["status"], body["error"]["message"]) == ("Failed", "no good")
+    with pytest.raises(NotFound):
+        operations.get(hub, stranger, name)
