@@ -130,7 +130,7 @@ jobs:
   hen: {{type: command, component: "{echo}", inputs: {{data: "${{{{parent.jobs.egg.outputs.made}}}}"}}}}
   egg: {{type: command, component: "{echo}", inputs: {{data: "${{{{parent.jobs.hen.outputs.made}}}}"}}}}
 """
-    says(refused_pipeline(az, tmp_path, text), "cycle", "hen", "egg")
+    says(refused_pipeline(az, tmp_path, text), "circle", "hen -> egg -> hen")
 
 
 def test_an_unbound_input_is_named_with_its_step(az: CommandLine, echo: str, tmp_path: Path) -> None:

@@ -83,11 +83,11 @@ def ready(hub: Hub, document: Document, *, log: Log, backend: str = "") -> Prepa
         context = hub.settings.home / "builds" / f"{digest}-{hub.new_id()}"
         try:
             prepared = engine.prepare(_spec(hub, document, context), log=record.line)
-        except EntrepotError as error:
-            record.write(FAILED, error=error.message)
-            raise
+        except BuildFailed as error:
+            record.failed(error.message)
+            raise BuildFailed(f"{body['id']}: {error.message}", hint=error.hint) from error
         except Exception as error:
-            record.write(FAILED, error=str(error))
+            record.failed(error.message if isinstance(error, EntrepotError) else str(error))
             raise
         finally:
             shutil.rmtree(context, ignore_errors=True)
@@ -161,6 +161,12 @@ class _Record:
             if body["state"] == SUCCEEDED and body["substitutions"] == substitutions:
                 return
         self.write(SUCCEEDED, substitutions=substitutions)
+
+    def failed(self, error: str) -> None:
+        """Record failure; its cause ends the log, whether or not the engine wrote it there."""
+        if not any(error in line for line in self.lines):
+            self.lines.append(f"error: {error}")
+        self.write(FAILED, error=error)
 
     def write(self, state: str, *, substitutions: list[str] | None = None, error: str = "") -> None:
         """Put the build's document."""

@@ -27,18 +27,17 @@ def main() -> None:
     mlflow.sklearn.autolog(log_models=False, silent=True)  # parameters and training metrics by themselves
     trips = pd.concat([pd.read_csv(file) for file in sorted(args.training_data.glob("*.csv"))], ignore_index=True)
     train, test = train_test_split(trips, test_size=args.test_fraction, random_state=42)
-    model = LinearRegression().fit(train.drop(columns="cost"), train["cost"])
-
-    r2 = model.score(test.drop(columns="cost"), test["cost"])
-    mlflow.log_metric("train_rows", len(train))
-    mlflow.log_metric("test_r2", r2)
-    mlflow.sklearn.save_model(
-        model,
-        path=str(args.model_output),
-        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
-        pip_requirements=requirements(),
-    )
-    mlflow.log_artifacts(str(args.model_output), artifact_path="model")
+    with mlflow.start_run():  # inside a job: the job's own run
+        model = LinearRegression().fit(train.drop(columns="cost"), train["cost"])
+        r2 = model.score(test.drop(columns="cost"), test["cost"])
+        mlflow.log_metrics({"train_rows": len(train), "test_r2": r2})
+        mlflow.sklearn.save_model(
+            model,
+            path=str(args.model_output),
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
+            pip_requirements=requirements(),
+        )
+        mlflow.log_artifacts(str(args.model_output), artifact_path="model")
 
     args.test_data.mkdir(parents=True, exist_ok=True)
     test.to_csv(args.test_data / "trips.csv", index=False)
