@@ -21,7 +21,7 @@ from entrepot.compute import processes
 from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, State, Status
 from entrepot.compute.cgroups import enforce
 from entrepot.compute.environments import Environments
-from entrepot.compute.sandbox import WRAPPER_DEPTH, bwrap_arguments, find_bwrap
+from entrepot.compute.sandbox import WRAPPER_DEPTH, bwrap_arguments, find_bwrap, minimal_etc
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import InvalidRequest, Unavailable
 
@@ -44,6 +44,7 @@ class LocalBackend:
         self.home = home
         self._sandbox = sandbox
         self._environments = Environments(home / "environments", policy=python_policy, bwrap=self._bwrap)
+        self._environments.reap()
         self._probe: tuple[Path | None, str] | None = None
         self._probing = threading.Lock()
         self._compiled: Path | None = None
@@ -145,7 +146,10 @@ class LocalBackend:
         limits = launch.limits
         held = enforce(launch.id, limits, wrapper_processes=WRAPPER_DEPTH if bwrap else 0)
         environment = _environment(launch, temporary="/tmp" if bwrap else str(scratch))  # noqa: S108 - private there
-        wrapping = bwrap_arguments(launch, environment, scratch=scratch) if bwrap else []
+        wrapping: list[str] = []
+        if bwrap:
+            etc = minimal_etc(self.home / "cache" / "etc")
+            wrapping = bwrap_arguments(launch, environment, scratch=scratch, etc=etc)
         why = () if bwrap or self._sandbox == "none" else (f"no sandbox: {self._why_not()}",)
         return {
             "id": launch.id, "folder": str(launch.folder), "lock": _LOCK_DESCRIPTOR, "argv": list(launch.argv),

@@ -7,17 +7,20 @@ process ids; nothing else of the machine's files. The network stays: tracking is
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from entrepot.compute.backend import Launch, Mount
+from entrepot.core.digests import digest_json
 
 WRAPPER_DEPTH = 2  # bwrap itself and the init it puts into the process namespace
 _MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 _ETC = (
-    "alternatives", "ca-certificates", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf",
-    "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols",
-    "resolv.conf", "services", "ssl", "timezone",
+    "alternatives", "ca-certificates", "ca-certificates.conf", "fonts", "group", "host.conf", "hosts", "ld.so.cache",
+    "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "pki",
+    "protocols", "resolv.conf", "services", "ssl", "timezone",
 )  # fmt: skip
 
 
@@ -26,7 +29,7 @@ def find_bwrap() -> tuple[Path | None, str]:
     found = shutil.which("bwrap")
     if found is None:
         return None, "bwrap is not installed"
-    command = [found, *_namespaces(), *_system(), "--", "/bin/true"]
+    command = [found, *_namespaces(), *_system(None), "--", "/bin/true"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env={})
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -36,9 +39,36 @@ def find_bwrap() -> tuple[Path | None, str]:
     return Path(found), ""
 
 
-def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: Path) -> list[str]:
+def minimal_etc(cache: Path) -> Path:
+    """Return a folder with copies of what programs need of /etc, made anew when one of them has changed.
+
+    One mount instead of twenty: each costs bwrap a reading of all mounts. Keys and password hashes stay out.
+    """
+    sources = [path for name in _ETC if (path := Path("/etc") / name).exists()]
+    stats = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
+    target = cache / digest_json(stats)[:16]
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=cache))
+    new.chmod(0o755)
+    for path in sources:
+        with suppress(OSError, shutil.Error):  # what this user may not read, a launch need not
+            if path.is_dir():
+                private = shutil.ignore_patterns("private", "*.key")
+                shutil.copytree(path, new / path.name, symlinks=True, ignore=private)
+            else:
+                shutil.copy2(path, new / path.name, follow_symlinks=path.name == "resolv.conf")
+    try:
+        new.rename(target)
+    except OSError:  # another thread or process was faster
+        shutil.rmtree(new, ignore_errors=True)
+    return target
+
+
+def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: Path, etc: Path) -> list[str]:
     """Return what goes into `bwrap --args`: the launch's whole view of the machine and its environment variables."""
-    arguments = [*_namespaces(), *_system(), "--bind", str(scratch), "/tmp", "--symlink", "../tmp", "/var/tmp"]  # noqa: S108
+    arguments = [*_namespaces(), *_system(etc), "--bind", str(scratch), "/tmp", "--symlink", "../tmp", "/var/tmp"]  # noqa: S108
     for folder in _environment_folders(launch):
         arguments += ["--ro-bind", str(folder), str(folder)]
     for mount in sorted(visible(launch), key=lambda mount: len(mount.path.parts)):  # outer folders first
@@ -50,10 +80,10 @@ def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: 
 
 
 def tool_command(
-    bwrap: Path, command: Sequence[str], *, readable: Sequence[Path], writable: Sequence[Path], cwd: Path
+    bwrap: Path, command: Sequence[str], *, readable: Sequence[Path], writable: Sequence[Path], cwd: Path, etc: Path
 ) -> list[str]:
     """Return the command of a tool of ours in a sandbox that ends with the calling thread; variables are inherited."""
-    arguments = [str(bwrap), *_namespaces(), *_system(), "--tmpfs", "/tmp"]  # noqa: S108
+    arguments = [str(bwrap), *_namespaces(), *_system(etc), "--tmpfs", "/tmp"]  # noqa: S108
     for path in sorted(dict.fromkeys(readable), key=lambda path: len(path.parts)):
         if not path.is_relative_to("/usr"):
             arguments += ["--ro-bind", str(path), str(path)]
@@ -76,7 +106,7 @@ def _namespaces() -> list[str]:
     return arguments
 
 
-def _system() -> list[str]:
+def _system(etc: Path | None) -> list[str]:
     arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/nix/store", "/nix/store"]
     for name in _MERGED:
         path = Path("/") / name
@@ -84,8 +114,8 @@ def _system() -> list[str]:
             arguments += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():
             arguments += ["--ro-bind", str(path), str(path)]
-    for name in _ETC:
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    if etc is not None:
+        arguments += ["--ro-bind", str(etc), "/etc"]
     cpus = "/sys/devices/system/cpu"  # joblib and friends count processors here
     return [
         *arguments,

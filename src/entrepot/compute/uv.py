@@ -2,14 +2,16 @@
 
 import os
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
 
-from entrepot.compute.sandbox import tool_command
+from entrepot.compute.sandbox import minimal_etc, tool_command
 from entrepot.core.errors import BuildFailed
 
 _KEPT = ("HOME", "XDG_CONFIG_HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -34,7 +36,8 @@ class Uv:
         command = [str(binary), *arguments]
         if self.bwrap is not None:
             visible = [binary, *readable, *_local_sources(environment)]
-            command = tool_command(self.bwrap, command, readable=visible, writable=[self.root], cwd=self.root)
+            etc = minimal_etc(self.root / "etc")
+            command = tool_command(self.bwrap, command, readable=visible, writable=[self.root], cwd=self.root, etc=etc)
         lines = _run(command, environment, cwd=self.root, log=log)
         if lines is not None:
             raise BuildFailed(_sentence(lines))
@@ -45,7 +48,7 @@ def uv_environment(environ: Mapping[str, str], *, cache: Path) -> dict[str, str]
     kept = {name: environ[name] for name in _KEPT if name in environ}
     kept |= {name: value for name, value in environ.items() if name.lower() in _PROXIES}
     kept |= {name: value for name, value in environ.items() if name.startswith("UV_")}
-    has_index = any(name in environ for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_NO_INDEX"))
+    has_index = any(name in environ for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"))
     for pip_name, uv_name in _FROM_PIP.items():
         if pip_name in environ and uv_name not in kept and not (has_index and uv_name != "UV_FIND_LINKS"):
             separator = "," if uv_name == "UV_FIND_LINKS" else " "
@@ -81,11 +84,18 @@ def _run(
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), True)
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            log(line.rstrip())
-        code = process.wait(timeout=TIMEOUT_S)
+        watchdog = threading.Timer(TIMEOUT_S, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                log(line.rstrip())
+            code = process.wait()
+        finally:
+            watchdog.cancel()
+    if code == -signal.SIGKILL:
+        lines.append(f"error: uv was killed, perhaps after its {TIMEOUT_S} s were over")
     return lines if code else None
 
 
