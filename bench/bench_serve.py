@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from entrepot.core.ids import AssetRef, RegistryScope
+from entrepot.core.ids import AssetRef, WorkspaceScope
 from entrepot.core.nouns import MODEL
 from entrepot.store.documents import Facet, Put
 from entrepot.store.sql import open_documents
@@ -30,8 +30,9 @@ from entrepot.testing.live import LiveServer, live
 Json = Any
 
 CONNECTIONS = 8
+MODEL_PATH = "LocalUpload/bench/model.bin"
 GROUP = "/subscriptions/bench/resourceGroups/rg"
-REGISTRY = f"{GROUP}/providers/Microsoft.MachineLearningServices/registries/bench"
+WORKSPACE = f"{GROUP}/providers/Microsoft.MachineLearningServices/workspaces/bench"
 BARS = {
     "get_per_s": 6000,
     "get_p99_ms": 10,
@@ -71,11 +72,12 @@ def wrk(url: str, seconds: float, *, connections: int, authorization: str, reque
 
 
 def prepare(home: Path) -> bytes:
-    """Make the registry and one model version through the API; return the version's stored body."""
+    """Make the workspace and one model version through the API; return the version's stored body."""
     with live(home) as server:
         assert server.call("PUT", GROUP, {"location": "eastus"}).status == 201
-        assert server.call("PUT", REGISTRY, {"location": "eastus"}).status == 201
-        reply = server.call("PUT", f"{REGISTRY}/models/many/versions/v0", body_of_model(0))
+        assert server.call("PUT", WORKSPACE, {"location": "eastus"}).status == 201
+        upload(server)
+        reply = server.call("PUT", f"{WORKSPACE}/models/many/versions/v0", body_of_model(0))
         assert reply.status == 201, reply.body
     documents = open_documents(home / "entrepot.db")
     try:
@@ -86,15 +88,29 @@ def prepare(home: Path) -> bytes:
         documents.close()
 
 
+def upload(server: LiveServer) -> None:
+    """Put the bytes of all models into the workspace's datastore."""
+    store = server.call("GET", f"{WORKSPACE}/datastores/workspaceblobstore").json["properties"]["containerName"]
+    connection = http.client.HTTPConnection(server.file.blob_url.partition("://")[2], timeout=30)
+    headers = {"Authorization": f"Bearer {server.token}", "x-ms-blob-type": "BlockBlob"}
+    connection.request("PUT", f"/{store}/{MODEL_PATH}", b"weights" * 1000, headers)
+    assert connection.getresponse().status == 201
+    connection.close()
+
+
 def ref(version: str) -> AssetRef:
     """Return a version of the model that is seeded."""
-    return AssetRef(RegistryScope("bench"), MODEL, "many", version)
+    return AssetRef(WorkspaceScope("bench", "rg", "bench"), MODEL, "many", version)
 
 
 def body_of_model(number: int) -> dict[str, Json]:
-    """Return a model version of ordinary size whose bytes are elsewhere."""
+    """Return a model version of ordinary size, whose bytes are in the datastore."""
     tags = {"stage": "dev", "run": f"r{number}"}
-    metadata = {"modelType": "custom_model", "modelUri": "https://example.com/model.bin", "description": "a model"}
+    metadata = {
+        "modelType": "custom_model",
+        "modelUri": f"azureml://datastores/workspaceblobstore/paths/{MODEL_PATH}",
+        "description": "a model",
+    }
     return {"properties": {**metadata, "tags": tags, "properties": {"accuracy": "0.93"}, "isAnonymous": False}}
 
 
@@ -113,9 +129,11 @@ def seed(home: Path, template: bytes, start: int, end: int) -> float:
                 raw = template.replace(b'versions/v0"', b'versions/v%d"' % number).replace(
                     b'"name":"v0"', b'"name":"v%d"' % number
                 )
-                facets = (
-                    Facet(target.collection, "tag:stage", "dev"),
-                    Facet(target.collection, "tag:run", f"r{number}"),
+                tags = (("stage", "dev"), ("run", f"r{number}"))
+                facets = tuple(
+                    Facet(target.collection, *facet)
+                    for name, value in tags
+                    for facet in (("tag", name), (f"tag:{name}", value))
                 )
                 changes.append(Put(target.key, raw, facets=facets))
             documents.commit(changes)
@@ -127,19 +145,20 @@ def seed(home: Path, template: bytes, start: int, end: int) -> float:
 def reads(server: LiveServer, versions: int, seconds: float) -> dict[str, dict[str, float]]:
     """Measure reading one version (over all there are) and a page of 100."""
     bearer = f"Bearer {server.token}"
-    pick = f"return wrk.format('GET', '{REGISTRY}/models/many/versions/v' .. (n * 7919) % {versions})"
+    pick = f"return wrk.format('GET', '{WORKSPACE}/models/many/versions/v' .. (n * 7919) % {versions})"
     got = wrk(server.url, seconds, connections=CONNECTIONS, authorization=bearer, request=pick)
-    page = f"{server.url}{REGISTRY}/models/many/versions?$top=100"
-    assert len(server.call("GET", f"{REGISTRY}/models/many/versions?$top=100").json["value"]) == 100
+    page = f"{server.url}{WORKSPACE}/models/many/versions?$top=100"
+    assert len(server.call("GET", f"{WORKSPACE}/models/many/versions?$top=100").json["value"]) == 100
     return {"get": got, "list": wrk(page, seconds, connections=CONNECTIONS, authorization=bearer)}
 
 
 def creates(server: LiveServer, seconds: float) -> dict[str, dict[str, float]]:
-    """Measure creating versions, one after the other and by 8 clients; each is durable when it is answered."""
+    """Measure creating versions, one after the other and by 8 clients with a model each; answered means durable."""
     bearer, found = f"Bearer {server.token}", {}
     for name, connections in (("create_serial", 1), ("create", CONNECTIONS)):
         body = json.dumps(body_of_model(1)).replace("'", "\\'")
-        put = f"return wrk.format('PUT', '{REGISTRY}/models/{name}/versions/' .. n, nil, '{body}')"
+        path = f"'{WORKSPACE}/models/{name}-' .. n % {connections} .. '/versions/' .. n"
+        put = f"return wrk.format('PUT', {path}, nil, '{body}')"
         found[name] = wrk(server.url, seconds, connections=connections, authorization=bearer, request=put)
     return found
 
@@ -189,15 +208,18 @@ def peer(python: Path, seconds: float) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder, mlflow(python, Path(folder)) as url:
         port = int(url.rpartition(":")[2])
         for name, connections in (("create_serial", 1), ("create", CONNECTIONS)):
-            assert ask(port, "POST", f"{api}/registered-models/create", {"name": name})[0] == 200
+            for number in range(connections):
+                made = ask(port, "POST", f"{api}/registered-models/create", {"name": f"{name}-{number}"})
+                assert made[0] == 200, made
             body = json.dumps(
-                {"name": name, "source": "https://example.com/m", "tags": [{"key": "stage", "value": "dev"}]}
+                {"name": "@", "source": "https://example.com/m", "tags": [{"key": "stage", "value": "dev"}]}
             )
-            post = f"return wrk.format('POST', '{api}/model-versions/create', nil, '{body}')"
+            lua = "'" + body.replace("@", f"{name}-' .. n % {connections} .. '") + "'"
+            post = f"return wrk.format('POST', '{api}/model-versions/create', nil, {lua})"
             found[name] = wrk(url, seconds, connections=connections, authorization="x", request=post)
-        get = f"{url}{api}/model-versions/get?name=create&version=1"
+        get = f"{url}{api}/model-versions/get?name=create-0&version=1"
         found["get"] = wrk(get, seconds, connections=CONNECTIONS, authorization="x")
-        page = f"{url}{api}/model-versions/search?filter=name%3D%27create%27&max_results=100"
+        page = f"{url}{api}/model-versions/search?filter=name%3D%27create-0%27&max_results=100"
         found["list"] = wrk(page, seconds, connections=CONNECTIONS, authorization="x")
     return found
 
