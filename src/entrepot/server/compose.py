@@ -37,7 +37,7 @@ from entrepot.server.routes import (
     runhistory,
     workspaces,
 )
-from entrepot.server.routing import Router
+from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import token_file
 from entrepot.server.site import Addresses, Site
 from entrepot.server.tls import TlsFiles, server_context
@@ -51,7 +51,12 @@ OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
-_FAMILIES = (metadata, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
+ROUTES: tuple[Route, ...] = tuple(
+    route
+    for family in (metadata, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
+    for route in family.ROUTES
+)
+"""All routes of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,8 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
 def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
-    router = Router(route for family in _FAMILIES for route in family.ROUTES)
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
-    application = Application(site, router, writers=writers, waiters=waiters, reads_inline=reads_inline)
+    application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
     return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
 
 

@@ -1,0 +1,33 @@
+"""The route table as a whole: actions, reasons, and what is open to strangers."""
+
+import re
+
+from entrepot.server.compose import ROUTES
+
+ANONYMOUS = {
+    "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
+    "/registrymanagement/v1.0/registries/{registry}/discovery",
+}  # fmt: skip
+
+
+def test_every_route_names_an_action_or_says_why_not() -> None:
+    for route in ROUTES:
+        assert route.action or len(route.reason) > 20, route
+        assert route.action is None or re.fullmatch(r"Microsoft\.\w+(/\w+)+/(read|write|delete|action)", route.action)
+
+
+def test_strangers_reach_only_discovery_health_and_signed_addresses() -> None:
+    opened = {route.template for route in ROUTES if route.is_anonymous}
+    assert {template for template in opened if "/logs/" not in template} == ANONYMOUS
+    assert all(route.method == "GET" for route in ROUTES if route.is_anonymous)
+
+
+def test_reads_are_gets_and_only_gets_run_in_the_loop() -> None:
+    assert all(route.method in ("GET", "HEAD") for route in ROUTES if route.inline)
+    assert not [route for route in ROUTES if route.inline and (route.is_long or route.takes_stream)]
+
+
+def test_a_delete_asks_for_more_than_a_read() -> None:
+    for route in ROUTES:
+        if route.method in ("PUT", "PATCH", "DELETE"):
+            assert route.action and not route.action.endswith("/read"), route
