@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from tabulate import tabulate
 
 from entrepot.cli.columns import rows
 from entrepot.cli.output import Query, render
@@ -51,6 +52,27 @@ def test_a_table_of_a_query_keeps_its_order_and_lists_become_columns() -> None:
     assert queried("[].{Version:version, Name:name}", [MODEL], "table").split()[:2] == ["Version", "Name"]
     assert queried("[].[name, version]", [MODEL], "table").split()[:2] == ["Column1", "Column2"]
     assert queried("name", MODEL, "table").splitlines() == ["Result", "--------", "taxi"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [{"A": "x", "B": "longer than its title"}, {"A": "y"}, {"B": "", "C": 3}],
+        [{"Number": 12, "Text": "  indented", "Truth": True}],
+        [{"A": "one\ntwo", "B": "x"}, {"A": "three", "B": "y\nz\nw"}],
+        [{"Result": "word"}],
+    ],
+)
+def test_a_table_is_laid_out_as_tabulate_does(table: list[dict[str, Json]]) -> None:
+    expected = tabulate(table, headers="keys", tablefmt="simple", disable_numparse=True)
+    assert render(table, form="table") == expected + "\n"
+
+
+@pytest.mark.parametrize("expression", ["name", "tags.stage", "tags.absent.deep", "name.deep", "flavors.x", "absent"])
+def test_a_plain_path_needs_no_library_and_means_the_same(expression: str) -> None:
+    import jmespath
+
+    assert Query(expression).apply(MODEL) == jmespath.search(expression, MODEL)
 
 
 def test_a_list_shows_the_columns_of_its_noun() -> None:

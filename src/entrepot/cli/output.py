@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Json = Any
 
 HIDDEN_COLUMNS = ("id", "type", "etag")  # as az hides them, in query results too, unless they are renamed
+TITLE_ROOM = 2  # spaces that a title keeps at least to the next one
 COLOURS = {"key": "\x1b[34m", "text": "\x1b[32m", "number": "\x1b[36m", "word": "\x1b[35m", "end": "\x1b[0m"}
 
 
@@ -25,29 +26,41 @@ class Query:
     """A compiled JMESPath expression. Raises UsageFailure when it is not one."""
 
     def __init__(self, expression: str) -> None:
-        import jmespath
-        from jmespath.exceptions import JMESPathError
-
-        self._errors = JMESPathError
-        try:
-            self._compiled = jmespath.compile(expression)
-        except JMESPathError as error:
-            problem = str(error).splitlines()[0] if str(error) else "it cannot be read"
-            raise UsageFailure(
-                f"argument --query: {expression!r} is not a JMESPath expression: {problem}",
-                hint="see https://jmespath.org; quote the expression for your shell",
-            ) from error
+        names = expression.split(".")
+        self._names = names if all(name.isidentifier() and name.isascii() for name in names) else None
+        self._compiled: Any = None
+        if self._names is None:  # what scripts ask for most, `id` or `tags.stage`, needs no library (22 ms)
+            self._compiled = _compiled(expression)
 
     def apply(self, value: Json) -> Json:
         """Return what the expression selects; objects that it makes keep the order of the query."""
+        if self._names is not None:
+            for name in self._names:
+                value = value.get(name) if isinstance(value, dict) else None
+            return value
         from collections import OrderedDict
 
         import jmespath
+        from jmespath.exceptions import JMESPathError
 
         try:
             return self._compiled.search(value, jmespath.Options(dict_cls=OrderedDict))
-        except self._errors as error:
+        except JMESPathError as error:
             raise Failure(f"--query cannot be applied to this result: {error}") from error
+
+
+def _compiled(expression: str) -> Any:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.compile(expression)
+    except JMESPathError as error:
+        problem = str(error).splitlines()[0] if str(error) else "it cannot be read"
+        raise UsageFailure(
+            f"argument --query: {expression!r} is not a JMESPath expression: {problem}",
+            hint="see https://jmespath.org; quote the expression for your shell",
+        ) from error
 
 
 def render(value: Json, *, form: str, is_colourful: bool = False) -> str:
@@ -132,12 +145,39 @@ def _tsv_cell(cell: Json) -> str:
 
 
 def _table(value: Json, _: bool) -> str:
-    from tabulate import tabulate
-
+    """Lay out rows as tabulate's `simple` does, without its 50 ms of imports (a test compares the two)."""
     rows = [_table_row(item) for item in (value if isinstance(value, list) else [value])]
-    if not any(rows):
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    if not titles:
         return ""
-    return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True) + "\n"
+    cells = [[_table_cell(row.get(title)) for title in titles] for row in rows]
+    height = {index: max(cell.count("\n") + 1 for cell in row) for index, row in enumerate(cells)}
+    lines = [[*titles]]
+    for index, row in enumerate(cells):
+        parts = [cell.split("\n") for cell in row]
+        lines += [[part[n] if n < len(part) else "" for part in parts] for n in range(height[index])]
+    widths = [
+        max(_width(title) + TITLE_ROOM, *(_width(line[column]) for line in lines))
+        for column, title in enumerate(titles)
+    ]
+    lines[1:1] = [["-" * width for width in widths]]
+    return "".join(
+        "  ".join(text + " " * (width - _width(text)) for text, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def _table_cell(value: Json) -> str:
+    return "" if value is None else str(value).replace("\r\n", "\n").strip()
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
 def _table_row(item: Json) -> dict[str, Json]:

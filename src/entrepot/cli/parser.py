@@ -111,7 +111,7 @@ def parse(
     The namespace has one attribute per option and `ordered`: [(set|add|remove, [words])].
     """
     is_update = command.name.endswith(" update")
-    parser = _Parser(prog=f"entrepot {command.words}", add_help=False, allow_abbrev=True)
+    parser = _Parser(prog=f"entrepot {command.words}", add_help=False, formatter_class=_Formatter)
     parser.command = command
     for entry in command.options + GLOBAL:
         _add(parser, entry[0], entry[1] if len(entry) > 1 else {}, is_update=is_update)
@@ -186,6 +186,13 @@ class _InOrder(argparse.Action):
     ) -> None:
         namespace.ordered = [*namespace.ordered, (self.dest, list(values))]
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *values])
+
+
+class _Formatter(argparse.HelpFormatter):
+    """argparse's own asks shutil for the terminal's width at each option: 5 ms for a page that it never prints."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -75,14 +75,27 @@ class Connection:
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._socket is None:
-            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout_s)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._open()
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}:{self._port}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method in ("PUT", "POST", "PATCH"):
             lines.append(f"Content-Length: {len(body)}")
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         return self._receive(method)
+
+    def _open(self) -> socket.socket:
+        if self._host.replace(".", "").isdigit():  # looking up a number would import the tables for names in Unicode
+            opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            opened.settimeout(self._timeout_s)
+            try:
+                opened.connect((self._host, self._port))
+            except BaseException:
+                opened.close()
+                raise
+        else:
+            opened = socket.create_connection((self._host, self._port), timeout=self._timeout_s)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
 
     def _receive(self, method: str) -> Answer:
         while True:
