@@ -1,7 +1,7 @@
-"""Files on their way out: what is in the page cache by sendfile, what is not by direct reads, once.
+"""Files on their way out: what is in the page cache by sendfile, what is not by direct reads.
 
-Filling the page cache with a file that is read a single time costs more than the reading. So the first cold read of
-a file goes past the cache, and only the next one fills it.
+Filling the page cache with a big file that is read a few times costs more than reading it from the disk. So the first
+cold reads of a file go past the cache, and only a file that is asked for again and again fills it.
 """
 
 import os
@@ -22,6 +22,7 @@ _SENDFILE_BYTES = 8 << 20
 _DIRECT_FROM_BYTES = 32 << 20
 _BUFFERS = 4
 _REMEMBERED = 1000
+_PAST_CACHE = 4
 _ALIGNED = 4096
 
 
@@ -30,25 +31,25 @@ class ColdReads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    def is_first(self, file: BinaryIO) -> bool:
-        """Say whether a file was not asked about lately, and remember it."""
+    def goes_past_cache(self, file: BinaryIO) -> bool:
+        """Say whether a file was asked about only a few times lately, and count it."""
         status = os.fstat(file.fileno())
         key = (status.st_dev, status.st_ino)
         with self._lock:
-            known = key in self._seen
-            self._seen[key] = None
+            times = self._seen.get(key, 0) + 1
+            self._seen[key] = times
             self._seen.move_to_end(key)
             if len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
-        return not known
+        return times <= _PAST_CACHE
 
 
 def send_file(sock: socket.socket, file: BinaryIO, start: int, length: int, *, cold_reads: ColdReads) -> None:
     """Send part of a file over a plain socket. Raises Disconnected when the file ends early, OSError."""
     is_cold = length >= _DIRECT_FROM_BYTES and not disk.is_cached(file.fileno(), start, length)
-    if is_cold and cold_reads.is_first(file) and (fd := disk.open_direct(Path(f"/proc/self/fd/{file.fileno()}"))):
+    if is_cold and cold_reads.goes_past_cache(file) and (fd := disk.open_direct(Path(f"/proc/self/fd/{file.fileno()}"))):
         try:
             with _read_ahead(fd, start, length) as pieces:
                 _send_pieces(sock, pieces)
