@@ -6,10 +6,10 @@ from typing import Any
 from entrepot.core.errors import InvalidRequest, StateConflict
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import access, audit
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.records import Record
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import modified_by
 from entrepot.store.documents import Change, Delete, Document, View
 

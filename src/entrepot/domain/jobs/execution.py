@@ -18,11 +18,11 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import EntrepotError, NoRoom, UserCodeFailed
 from entrepot.core.ids import AssetPointer, AssetRef, parse_reference
 from entrepot.domain import environments, replication
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import logs, outputs, records, reuse, staging
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.staging import JobIdentity, Layout
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import home
 from entrepot.store.documents import Change, Document, Finish, Postpone, Put, Work
 

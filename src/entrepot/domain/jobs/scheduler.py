@@ -7,10 +7,10 @@ the queue holds one item per pipeline; it reads only the events since the last o
 from typing import Any
 
 from entrepot.core.ids import WorkspaceScope
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import control, outputs, records
 from entrepot.domain.jobs.records import Record
-from entrepot.domain.retries import settled
 from entrepot.store.documents import Change, Finish, Put, Work
 
 Json = Any

@@ -22,7 +22,16 @@ __all__ = ["artifact_place", "handle"]
 Json = Any
 _Endpoint = Callable[[Session, Mapping[str, Json]], Json]
 
+_FEATURES = ("workspaces_enabled", "trace_archival_enabled", "multipart_uploads_enabled", "multipart_downloads_enabled")
+
+
+def _server_info(session: Session, body: Mapping[str, Json]) -> Json:
+    """Tell MLflow 3 clients which of MLflow's newer ways to do things they need not try."""
+    return {"store_type": "SqlStore", **dict.fromkeys(_FEATURES, False)}
+
+
 _READING: Mapping[str, _Endpoint] = {
+    "server-info": _server_info,
     "experiments/get": experiments.get,
     "experiments/get-by-name": experiments.get_by_name,
     "experiments/search": experiments.search,

@@ -43,7 +43,6 @@ def create(session: Session, body: Mapping[str, Json]) -> Json:
             "last_updated_timestamp_ms": session.now_ms,
             "artifact_uri": _artifact_uri(session, run, name, model_id),
             "status": _STATUSES[1],
-            "creator_id": session.principal.name,
             "model_type": str(body.get("model_type") or ""),
             "source_run_id": run,
         },

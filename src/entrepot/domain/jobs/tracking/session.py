@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import WorkspaceScope
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.retries import settled
 
 Json = Any
 T = TypeVar("T")
