@@ -85,7 +85,9 @@ def pip(*lines: str) -> EnvironmentSpec:
 
 
 def ask(prepared: Prepared, code: str) -> str:
-    done = subprocess.run([prepared.python, "-c", code], check=True, capture_output=True, text=True, env={})
+    done = subprocess.run(
+        [prepared.python, "-c", code], check=True, capture_output=True, text=True, env={"HOME": "/nonexistent"}
+    )
     return done.stdout.strip()
 
 
