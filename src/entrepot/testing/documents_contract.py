@@ -185,6 +185,16 @@ class ListContract:
         assert keys(documents.list(VERSIONS, order=Order.OLDEST)) == ["2", "10", "a", "B", "_"]
         assert keys(documents.list(VERSIONS, order=Order.KEY)) == ["10", "2", "B", "_", "a"]
 
+    def test_every_way_to_read_a_document_returns_the_same(self, documents: DocumentStore) -> None:
+        changes = [Put(f"k/{n}", {"n": n}, is_archived=n == 1, facets=(Facet("s", "n", "v"),)) for n in range(3)]
+        put = list(documents.commit(changes))
+        assert [documents.get(document.key) for document in put] == put
+        assert list(documents.list("k", view=View.ALL, order=Order.OLDEST).documents) == put
+        assert list(documents.scan("k/").documents) == put
+        assert list(documents.find("s", "n", "v", view=View.ALL).documents) == put[::-1]
+        assert documents.list("k", view=View.ARCHIVED).documents == (put[1],)
+        assert [document.is_archived for document in documents.scan("k/").documents] == [False, True, False]
+
     def test_views_choose_by_archived(self, documents: DocumentStore) -> None:
         put_versions(documents, ["1", "2", "3", "4"], archived=["2", "3"])
         assert keys(documents.list(VERSIONS)) == ["4", "1"]
