@@ -9,8 +9,8 @@ from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import ENVIRONMENT, MODEL, PROVIDER, registry_action, workspace_action
 from entrepot.domain import access, audit, gallery, groups, registries
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization.roles import BUILT_IN_ROLES, Role, narrowest_role
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.roles import BUILT_IN_ROLES, Role, narrowest_role
 from entrepot.testing.hub import OWNER, make_hub
 
 READ, WRITE = registry_action("read"), registry_action("write")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, Status
-from entrepot.core.errors import BuildFailed, Unavailable
+from entrepot.core.errors import BuildFailed, Unavailable, Unsupported
 from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain import environments, gallery, registries
@@ -54,19 +54,22 @@ class Bench:
         return Prepared("id", Path("/py"), Path("/bin"), ("python 3.11.4 instead of 3.11.2",), is_cached=is_cached)
 
     def launch(self, launch: Launch) -> None:
-        raise NotImplementedError
+        raise Unsupported("Launching")
 
     def poll(self, id: str, folder: Path) -> Status:
-        raise NotImplementedError
+        raise Unsupported("Launching")
 
     def wait(self, id: str, folder: Path, *, timeout_s: float) -> Status:
-        raise NotImplementedError
+        raise Unsupported("Launching")
 
     def cancel(self, id: str, folder: Path, *, grace_s: float = 5) -> None:
-        raise NotImplementedError
+        raise Unsupported("Launching")
+
+    def protects_mounts(self) -> bool:
+        raise Unsupported("Launching")
 
     def address(self, id: str, folder: Path) -> tuple[str, int] | None:
-        raise NotImplementedError
+        raise Unsupported("Launching")
 
 
 REGISTRY = RegistryScope("envs")

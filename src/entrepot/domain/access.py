@@ -10,9 +10,9 @@ from entrepot.core.clock import to_iso
 from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound
 from entrepot.core.nouns import PROVIDER, Kind, registry_action, workspace_action
 from entrepot.domain import audit
-from entrepot.domain.grants import EPOCH_KEY
+from entrepot.domain.authorization.grants import EPOCH_KEY
+from entrepot.domain.authorization.roles import AUTHORIZATION, BUILT_IN_ROLES, OWNER, Role, find_role, narrowest_role
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.roles import AUTHORIZATION, BUILT_IN_ROLES, OWNER, Role, find_role, narrowest_role
 from entrepot.store.documents import Delete, Document, Page, Put
 
 Json = Any

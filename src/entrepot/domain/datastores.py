@@ -6,8 +6,8 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, WorkspaceScope, check_job_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import created_by, home, modified_by
 from entrepot.store.documents import Delete, Document, Page, Put, View
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock
 from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
-from entrepot.domain.grants import Grants
-from entrepot.domain.locks import Locks
-from entrepot.domain.memory import Memory
+from entrepot.domain.authorization.grants import Grants
+from entrepot.domain.concurrency.combining import Combiner
+from entrepot.domain.concurrency.locks import Locks
+from entrepot.domain.concurrency.memory import Memory
 from entrepot.store.blobs import BlobStore
 from entrepot.store.containers import Containers
 from entrepot.store.documents import DocumentStore
@@ -40,7 +41,7 @@ class Principal:
 class Hub:
     """The product's dependencies. Tests build one in memory (`entrepot.testing`).
 
-    The last three hold what one process remembers between calls; all of it can be lost.
+    The last four hold what one process remembers between calls; all of it can be lost.
     """
 
     settings: Settings
@@ -53,3 +54,4 @@ class Hub:
     grants: Grants = field(default_factory=Grants)
     locks: Locks = field(default_factory=Locks)
     memory: Memory = field(default_factory=Memory)
+    publications: Combiner[Any, Any] = field(default_factory=Combiner)

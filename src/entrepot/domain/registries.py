@@ -7,8 +7,8 @@ from entrepot.core.errors import AlreadyExists, InvalidRequest, NotFound, StateC
 from entrepot.core.ids import Region, RegistryScope, check_registry_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, groups, removal, replication
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import (
     API_ORIGIN,
     Home,

@@ -12,8 +12,8 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import BlobMissing, NotFound, RegistryRegionNotSupported, StateConflict
 from entrepot.core.ids import AssetRef, Region, RegistryScope
 from entrepot.core.nouns import KINDS
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import Home, home, home_of
 from entrepot.store import snapshots
 from entrepot.store.documents import Change, Document, Enqueue, Order, Postpone, Put, View, Work

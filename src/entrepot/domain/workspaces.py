@@ -9,8 +9,8 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, Scope, WorkspaceScope, check_workspace_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import API_ORIGIN, created_by, home, missing, modified_by, offered_region
 from entrepot.store.documents import Document, Facet, Page, Put, View
 

@@ -20,9 +20,10 @@ from entrepot.core.ids import (
 from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, audit, environments, lineage
 from entrepot.domain.assets import reading
-from entrepot.domain.assets.drafting import draft
 from entrepot.domain.assets.kind import MUTABLE
-from entrepot.domain.assets.publication import publish, shelf_of, updated
+from entrepot.domain.assets.publishing.drafting import draft
+from entrepot.domain.assets.publishing.publication import publish, updated
+from entrepot.domain.assets.publishing.shelves import shelf_of
 from entrepot.domain.assets.reading import (
     codes_with_hash,
     containers,
@@ -30,8 +31,8 @@ from entrepot.domain.assets.reading import (
     ref_of,
     versions,
 )
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.retries import settled
 from entrepot.domain.scopes import modified_by, writable_home
 from entrepot.store.documents import Change, Delete, Document, Put, View
 
@@ -175,8 +176,8 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
         if other is None:
             changes.append(Delete(ref.container_key))
         else:
-            shelf.body["properties"]["latestVersion"] = other.body["name"]
-            shelf.tags = other.body["properties"].get("tags") or {}
+            newest = other.body
+            shelf.lead_with(newest["name"], newest["properties"].get("tags") or {})
             changes.append(shelf.put())
         hub.documents.commit([*changes, audit.record(principal, action, target=ref.id, now=now, request_id=request_id)])
 

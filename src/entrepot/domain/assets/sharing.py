@@ -24,12 +24,13 @@ from entrepot.core.ids import (
 )
 from entrepot.core.nouns import COMPONENT, ENVIRONMENT
 from entrepot.domain import access, lineage
-from entrepot.domain.assets import comparison, provenance, reading, references, sources
-from entrepot.domain.assets.drafting import component_ours, snapshot_address, used_links
+from entrepot.domain.assets import provenance, reading, references, sources
 from entrepot.domain.assets.environment import build_digest
 from entrepot.domain.assets.kind import MUTABLE, SERVER_FILLED, Draft, address_in, with_address
 from entrepot.domain.assets.kinds import rules_of
-from entrepot.domain.assets.publication import publish
+from entrepot.domain.assets.publishing import comparison
+from entrepot.domain.assets.publishing.drafting import component_ours, snapshot_address, used_links
+from entrepot.domain.assets.publishing.publication import publish
 from entrepot.domain.assets.references import Pin
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import Home, home, writable_home

@@ -78,10 +78,13 @@ def evaluate(template: Json, given: Json, place: Place) -> Plan:
     """Return the plan of a template. `given` is ARM's `{name: {"value": ...}}`. Raises InvalidRequest."""
     if not isinstance(template, dict) or "resources" not in template:
         raise InvalidRequest("The deployment has no template with resources", target="properties.template")
+    specs = template.get("parameters") or {}
+    _check_given(specs, given or {})
     found: dict[str, Json] = {}
-    functions = _functions(template, found, place)
+    functions = _functions(template, given or {}, found, place)
     evaluator = Evaluator(functions)
-    found |= _parameters(template.get("parameters") or {}, given or {}, evaluator)
+    for name in specs:
+        functions["parameters"](name)
     resources = template["resources"]
     listed = resources.values() if isinstance(resources, dict) else resources
     planned = tuple(
@@ -103,25 +106,32 @@ def evaluate(template: Json, given: Json, place: Place) -> Plan:
     return Plan(found, planned, outputs)
 
 
-def _functions(template: Json, found: Mapping[str, Json], place: Place) -> dict[str, Callable[..., Json]]:
-    variables = template.get("variables") or {}
+def _functions(template: Json, given: Json, found: dict[str, Json], place: Place) -> dict[str, Callable[..., Json]]:
+    """Return the template's functions. `parameters` fills `found`, for a default may name other parameters."""
+    specs, variables = template.get("parameters") or {}, template.get("variables") or {}
     pending: set[str] = set()
 
+    def once(name: str, what: str, evaluated: Callable[[], Json]) -> Json:
+        mark = f"{what} {name!r}"
+        if mark in pending:
+            raise InvalidRequest(f"{mark.capitalize()} of the template stands for itself")
+        pending.add(mark)
+        try:
+            return evaluated()
+        finally:
+            pending.discard(mark)
+
     def parameters(name: str) -> Json:
+        if name not in specs:
+            raise InvalidRequest(f"The template has no parameter {name!r}; it has {', '.join(specs) or 'none'}")
         if name not in found:
-            raise InvalidRequest(f"The template has no parameter {name!r}; it has {', '.join(found) or 'none'}")
+            found[name] = once(name, "parameter", lambda: _parameter(name, specs[name], given, evaluator))
         return found[name]
 
     def variable(name: str) -> Json:
         if name not in variables:
             raise InvalidRequest(f"The template has no variable {name!r}; it has {', '.join(variables) or 'none'}")
-        if name in pending:
-            raise InvalidRequest(f"Variable {name!r} of the template stands for itself")
-        pending.add(name)
-        try:
-            return Evaluator(functions).value(variables[name], where=f"variables.{name}")
-        finally:
-            pending.discard(name)
+        return once(name, "variable", lambda: evaluator.value(variables[name], where=f"variables.{name}"))
 
     functions: dict[str, Callable[..., Json]] = {
         **PURE,
@@ -137,6 +147,7 @@ def _functions(template: Json, found: Mapping[str, Json], place: Place) -> dict[
         "subscriptionResourceId": lambda *parts: _in_subscription(place, *parts),
         "reference": lambda name, *_: {},  # only outputs know what came to be
     }
+    evaluator = Evaluator(functions)
     return functions
 
 
@@ -170,20 +181,19 @@ def _reference(made: Mapping[str, Json], name: str) -> Json:
     raise ValueError(f"the template makes no resource {name!r}")
 
 
-def _parameters(specs: Json, given: Json, evaluator: Evaluator) -> dict[str, Json]:
+def _check_given(specs: Json, given: Json) -> None:
     for name in given:
         if name not in specs:
             known = ", ".join(specs) or "none"
             raise InvalidRequest(f"The template has no parameter {name!r}; it has {known}", target=f"parameters.{name}")
-    values: dict[str, Json] = {}
-    for name, spec in specs.items():
-        if name in given:
-            values[name] = _checked(name, spec, (given[name] or {}).get("value"))
-        elif "defaultValue" in spec:
-            values[name] = evaluator.value(spec["defaultValue"], where=f"parameters.{name}.defaultValue")
-        else:
-            raise InvalidRequest(f"Parameter {name!r} has no value: give -p {name}=...", target=f"parameters.{name}")
-    return values
+
+
+def _parameter(name: str, spec: Json, given: Json, evaluator: Evaluator) -> Json:
+    if name in given:
+        return _checked(name, spec, (given[name] or {}).get("value"))
+    if "defaultValue" in spec:
+        return evaluator.value(spec["defaultValue"], where=f"parameters.{name}.defaultValue")
+    raise InvalidRequest(f"Parameter {name!r} has no value: give -p {name}=...", target=f"parameters.{name}")
 
 
 def _checked(name: str, spec: Json, value: Json) -> Json:

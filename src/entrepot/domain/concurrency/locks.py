@@ -28,13 +28,3 @@ class Locks:
                     del self._held[name]
                 else:
                     self._held[name] = (lock, users - 1)
-
-    @contextmanager
-    def of_all(self, names: Iterator[str] | list[str]) -> Iterator[None]:
-        """Hold the locks of several names, taken in sorted order so that two holders cannot wait for each other."""
-        ordered = sorted(set(names))
-        if not ordered:
-            yield
-            return
-        with self.of(ordered[0]), self.of_all(ordered[1:]):
-            yield

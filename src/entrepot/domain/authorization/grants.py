@@ -4,7 +4,7 @@ import threading
 from collections import defaultdict
 
 from entrepot.core.ids import WorkspaceScope
-from entrepot.domain.roles import BUILT_IN_ROLES, Role
+from entrepot.domain.authorization.roles import BUILT_IN_ROLES, Role
 from entrepot.store.documents import DocumentStore
 
 EPOCH_KEY = "roleassignments"
