@@ -117,6 +117,15 @@ def test_a_workspace_template_leaves_out_what_azure_needs_beside_it(hub: Hub) ->
     assert hub.documents.get(RegistryScope("dev").key) is None
 
 
+def test_a_default_may_name_a_parameter_that_follows(hub: Hub) -> None:
+    template = {
+        "parameters": {"a": {"type": "string", "defaultValue": "[parameters('b')]"}, "b": {"type": "string"}},
+        "resources": [],
+        "outputs": {"a": {"type": "string", "value": "[parameters('a')]"}},
+    }
+    assert deploy(hub, body(template, b="later"))["outputs"]["a"]["value"] == "later"
+
+
 def test_secure_parameters_are_not_kept(hub: Hub) -> None:
     template = {"parameters": {"password": {"type": "secureString"}}, "resources": []}
     deploy(hub, body(template, password="hunter2"))

@@ -189,10 +189,13 @@ def _check_given(specs: Json, given: Json) -> None:
 
 
 def _parameter(name: str, spec: Json, given: Json, evaluator: Evaluator) -> Json:
-    if name in given:
-        return _checked(name, spec, (given[name] or {}).get("value"))
+    value = (given.get(name) or {}).get("value")
+    if value is not None:
+        return _checked(name, spec, value)
     if "defaultValue" in spec:
         return evaluator.value(spec["defaultValue"], where=f"parameters.{name}.defaultValue")
+    if name in given:
+        return None  # azure-ai-ml 1.35 gives null for what it leaves open
     raise InvalidRequest(f"Parameter {name!r} has no value: give -p {name}=...", target=f"parameters.{name}")
 
 
