@@ -4,7 +4,7 @@ Containers of this server, datastores, job outputs, MLflow run artifacts, other 
 fetched. A caller gets only bytes that it may read where they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from entrepot.core.digests import Digest
@@ -35,6 +35,8 @@ Json = Any
 JOBS_READ = f"{PROVIDER}/workspaces/jobs/read"
 DATASTORES_READ = f"{PROVIDER}/workspaces/datastores/read"
 ARTIFACTS = "artifacts"
+_UNCHANGING = (0, 0)
+_REMEMBERED_FILES = 64
 _DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job, which lies within its artifacts
 
 
@@ -57,7 +59,7 @@ class Origin:
 class Source:
     """Bytes that are here. `manifest` is relative to `name`; `container` and `path` are where they have names.
 
-    `snapshot` is set when they are a whole snapshot already.
+    `snapshot` is set when they are known to be a whole snapshot that the region has.
     """
 
     manifest: Manifest
@@ -68,6 +70,7 @@ class Source:
     path: str
     job: Origin | None = None
     asset: Document | None = None
+    snapshot: Digest | None = None
 
     @property
     def tree(self) -> Manifest:
@@ -168,13 +171,24 @@ def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Sou
     digest = snapshot_of_container(container)
     if digest is not None:
         _require_snapshot(hub, principal, digest, text)
-        region = region_with(hub, digest, home_.regions)
-    else:
-        info = hub.containers.describe(container)
-        if info is None or info.region is None or not _may_read_of(hub, principal, info.owner):
-            raise NotFound(f"There is no container {container!r}, to which {text} points", target="path")
-        region = info.region
-    return _located(hub, container, path, region, text)
+        return _in_snapshot(hub, digest, container, path, region_with(hub, digest, home_.regions), text)
+    info = hub.containers.describe(container)
+    if info is None or info.region is None or not _may_read_of(hub, principal, info.owner):
+        raise NotFound(f"There is no container {container!r}, to which {text} points", target="path")
+    return _located(hub, container, path, info.region, text)
+
+
+def _in_snapshot(hub: Hub, digest: Digest, container: str, path: str, region: Region, text: str) -> Source:
+    """Return a part of a snapshot; small ones are remembered, since neither can change."""
+    key = f"{container}/{path}"
+    known: Source | None = hub.memory.recall(key, _UNCHANGING)
+    if known is None:
+        known = _located(hub, container, path, region, text)
+        if known.tree.digest == digest:
+            known = replace(known, snapshot=digest)
+        if len(known.manifest.files) <= _REMEMBERED_FILES:
+            hub.memory.remember(key, _UNCHANGING, known)
+    return known if known.region == region else replace(known, region=region)
 
 
 def _may_read_of(hub: Hub, principal: Principal, owner: str) -> bool:
@@ -186,8 +200,10 @@ def _may_read_of(hub: Hub, principal: Principal, owner: str) -> bool:
 def _require_snapshot(hub: Hub, principal: Principal, digest: Digest, text: str) -> None:
     """Knowing a digest is no right to its bytes: an asset that has them must be readable."""
     after: str | None = None
+    limit = 1  # the newest is nearly always one that the caller may read
     while True:
-        page = hub.documents.find(reading.SNAPSHOTS_SPACE, "digest", digest, view=View.ALL, after=after)
+        page = hub.documents.find(reading.SNAPSHOTS_SPACE, "digest", digest, view=View.ALL, after=after, limit=limit)
+        limit = 100
         for document in page.documents:
             if reading.may_read(hub, principal, reading.ref_of(document.body)):
                 return

@@ -47,6 +47,8 @@ def draft(
 
 def keep(hub: Hub, source: Source, home: Home) -> Digest:
     """Have a source's bytes as a snapshot in a home's first region; what is there already is not moved."""
+    if source.snapshot is not None and source.region == home.region:
+        return source.snapshot
     tree = source.tree
     target = hub.depots.of(home.region)
     if not snapshots.exists(target, tree.digest):
