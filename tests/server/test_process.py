@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.server.runfiles import read_server_file
-from entrepot.testing.live import LiveServer, live, start
+from entrepot.testing.live import LiveServer, live, start, wait_until
 
 
 def test_run_files_lead_to_the_server_and_only_their_owner_reads_them(tmp_path: Path) -> None:
@@ -99,3 +99,23 @@ def test_no_process_is_left_behind(tmp_path: Path) -> None:
     with live(tmp_path / "home") as server:
         children = _children_of(server)
     assert [child for child in children if os.path.exists(f"/proc/{child}")] == []  # noqa: PTH110
+
+
+@pytest.mark.slow
+def test_a_build_that_waits_does_not_keep_the_server_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/dev"
+    with socket.create_server(("127.0.0.1", 0)) as silent_index:
+        index = f"http://127.0.0.1:{silent_index.getsockname()[1]}/simple"
+        for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
+            monkeypatch.setenv(name, index)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        with live(tmp_path / "home") as server:
+            server.call("PUT", workspace, {"location": "eastus"})
+            properties = {"image": "x", "condaFile": "dependencies: [python=3.11, pip, {pip: [nowhere-to-be-had]}]"}
+            path = f"{workspace}/environments/e/versions/1"
+            assert server.call("PUT", path, {"properties": properties}).status == 201
+            wait_until(lambda: server.call("GET", path).json["entrepot"]["build"]["state"] == "Building")
+            assert server.stop() == 0
+    assert read_server_file(tmp_path / "home") is None

@@ -11,7 +11,9 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Generator, Sequence
+from typing import NoReturn
 
 import uvicorn
 import uvloop
@@ -28,6 +30,7 @@ from entrepot.server.tls import TlsFiles, ensure_certificate, server_context
 
 _BACKLOG = 1024
 _GRACE_S = 5
+_WORK_GRACE_S = 10.0
 _SWITCH_S = 0.001  # a worker thread may keep the event loop waiting this long, not Python's 5 ms: it is p99
 
 _log = logging.getLogger("entrepot.server")
@@ -48,9 +51,24 @@ def serve(settings: Settings) -> None:
             for port, name in ((settings.port, "--port"), (settings.https_port, "--https-port"))
         ]
         tls = ensure_certificate(settings.home / "tls", hosts=_hosts(settings), now=SystemClock().now())
-        composition = stack.enter_context(contextlib.closing(compose(settings, tls, _urls(settings, listeners))))
-        uvloop.run(_run(composition, listeners, tls))
+        composition = compose(settings, tls, _urls(settings, listeners))
+        try:
+            is_over = uvloop.run(_run(composition, listeners, tls))
+        except BaseException:
+            composition.close()
+            raise
+        if not is_over:
+            _leave(settings)
+        composition.close()
         _log.info("stopped")
+
+
+def _leave(settings: Settings) -> NoReturn:
+    """End the process while threads still build or copy: they leave nothing half-made."""
+    _log.warning("stopped; work that did not end in %g s goes on at the next start", _WORK_GRACE_S)
+    runfiles.remove_server_file(settings.home)
+    logging.shutdown()
+    os._exit(0)
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:
@@ -82,7 +100,8 @@ def _urls(settings: Settings, listeners: Sequence[socket.socket]) -> tuple[str, 
     return f"http://{shown}:{http}", f"https://{shown}:{https}"
 
 
-async def _run(composition: Composition, listeners: Sequence[socket.socket], tls: TlsFiles) -> None:
+async def _run(composition: Composition, listeners: Sequence[socket.socket], tls: TlsFiles) -> bool:
+    """Serve until a signal; say whether all work ended in time."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,13 +114,27 @@ async def _run(composition: Composition, listeners: Sequence[socket.socket], tls
     composition.start()
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.001)
-    _announce(composition)
-    await asyncio.wait([asyncio.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+    if not any(task.done() for task in tasks):
+        _announce(composition)
+        await asyncio.wait([asyncio.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
     _log.info("stopping")
     for server in servers:
         server.should_exit = True
-    stopping = loop.run_in_executor(None, composition.stop)
-    await asyncio.gather(*tasks, stopping)
+    is_over = _stop_apart(composition)
+    await asyncio.gather(*tasks)
+    return await loop.run_in_executor(None, is_over.wait, _WORK_GRACE_S)
+
+
+def _stop_apart(composition: Composition) -> threading.Event:
+    """Stop the workers and the data plane in a thread of its own; return what is set when that is done."""
+    is_over = threading.Event()
+
+    def stop() -> None:
+        composition.stop()
+        is_over.set()
+
+    threading.Thread(target=stop, name="stop", daemon=True).start()
+    return is_over
 
 
 def _announce(composition: Composition) -> None:

@@ -35,6 +35,11 @@ def write_server_file(home: Path, server: ServerFile) -> None:
     write_private(home / "run" / "server.json", json.dumps(asdict(server), indent=1))
 
 
+def remove_server_file(home: Path) -> None:
+    """Tell nobody any more; a file that is left behind by a killed server is not believed either."""
+    (home / "run" / "server.json").unlink(missing_ok=True)
+
+
 def read_server_file(home: Path) -> ServerFile | None:
     """Return what the running server told, None when no server uses this home now."""
     if not is_locked(home):
@@ -76,7 +81,7 @@ def lock(home: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
-        (home / "run" / "server.json").unlink(missing_ok=True)
+        remove_server_file(home)
     finally:
         os.close(descriptor)
 
