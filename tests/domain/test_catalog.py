@@ -195,6 +195,27 @@ def test_fifty_versions_at_once_all_arrive_and_the_container_knows_them(hub: Hub
     assert len(catalog.versions(hub, OWNER, registry, ENVIRONMENT, "e").documents) == 50
 
 
+def test_one_publishers_conflict_does_not_touch_the_others(hub: Hub, registry: RegistryScope) -> None:
+    environment(hub, registry, "e", "1", "taken")
+
+    def publish(number: int) -> str:
+        try:
+            return str(environment(hub, registry, "e", str(number % 10 + 1), "free").body["name"])
+        except AlreadyExists as conflict:
+            return conflict.code
+
+    with ThreadPoolExecutor(20) as pool:
+        told = list(pool.map(publish, range(60)))
+    assert told == ["Conflict" if n % 10 == 0 else str(n % 10 + 1) for n in range(60)]
+
+
+def test_a_version_that_is_born_archived_does_not_become_the_latest(hub: Hub, registry: RegistryScope) -> None:
+    environment(hub, registry, "e", "1")
+    environment(hub, registry, "e", "2", isArchived=True)
+    properties = catalog.get_container(hub, OWNER, registry, ENVIRONMENT, "e").body["properties"]
+    assert (properties["latestVersion"], properties["nextVersion"]) == ("1", "3")
+
+
 def test_an_archived_version_is_hidden_from_lists_and_latest_but_can_be_used(hub: Hub, registry: RegistryScope) -> None:
     for version in ("1", "2"):
         environment(hub, registry, "e", version)

@@ -131,6 +131,18 @@ def test_a_late_region_counts_as_on_its_way_before_its_work_is_done(hub: Hub, re
     assert not replication.require_region(hub, ref, EUROPE)
 
 
+def test_a_version_that_a_joining_region_passed_by_is_queued_when_it_is_asked_for(
+    hub: Hub, registry: RegistryScope
+) -> None:
+    ref = catalog.ref_of(model(hub, registry).body)
+    registries.update(hub, OWNER, "contoso", regions("eastus", "westus", "westeurope"))
+    for item in leased(hub):
+        hub.documents.commit([Finish(item)])  # as if the work had been done before the version was there
+    assert not replication.require_region(hub, ref, EUROPE)
+    assert work_off(hub) == 1
+    assert replication.require_region(hub, ref, EUROPE)
+
+
 def test_a_region_in_use_cannot_be_removed(hub: Hub, registry: RegistryScope, prod: WorkspaceScope) -> None:
     model(hub, registry)
     with pytest.raises(StateConflict, match=r"westus cannot be removed from registry contoso .* prod"):

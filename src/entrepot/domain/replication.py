@@ -71,7 +71,11 @@ def require_region(hub: Hub, ref: AssetRef, region: Region) -> bool:
     document = hub.documents.get(ref.key)
     if document is None:
         raise NotFound(f"There is no {ref}")
-    return is_copied(document.body, region)
+    body = document.body
+    if body["entrepot"].get("snapshot") and region not in body["entrepot"].get("regions", {}):
+        _want(hub, ref.key, region)  # made while the region joined, and passed by
+        return False
+    return is_copied(body, region)
 
 
 def is_copied(body: Mapping[str, Json], region: Region) -> bool:

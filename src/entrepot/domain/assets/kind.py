@@ -11,6 +11,7 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef, Region
 from entrepot.core.manifests import Manifest
+from entrepot.domain.scopes import Home
 from entrepot.store.documents import Change, Link
 
 Json = Any
@@ -71,11 +72,13 @@ class Draft:
     """
 
     ref: AssetRef
+    home: Home
     properties: Properties
     ours: dict[str, Json]
     links: tuple[Link, ...] = ()
     changes: tuple[Change, ...] = ()
     at: Region | None = None
+    is_probably_new: bool = False  # nothing of this name and version was there a moment ago
 
 
 def address_in(properties: Mapping[str, Json], path: tuple[str, ...]) -> str:

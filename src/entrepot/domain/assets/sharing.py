@@ -141,7 +141,7 @@ class _Closure:
             )
         if ref.kind is ENVIRONMENT:
             ours["build"] = {"digest": build_digest(properties, ours)}
-        return Draft(ref, properties, ours, at=self.target.region)
+        return Draft(ref, self.target, properties, ours, at=self.target.region)
 
     def _component(self, properties: dict[str, Json], source: AssetRef, ref: AssetRef) -> Draft:
         spec = properties["componentSpec"]
@@ -150,7 +150,7 @@ class _Closure:
         spec = references.rewritten(spec, pinned, lambda document: spelling[document.key])
         properties["componentSpec"] = {**spec, "name": ref.name, "version": ref.version}
         moved = [Pin(pin.mention, self._moved(pin.document, spelling[pin.document.key])) for pin in pinned]
-        return Draft(ref, properties, component_ours(moved), used_links(ref, moved))
+        return Draft(ref, self.target, properties, component_ours(moved), used_links(ref, moved))
 
     def _reference(self, pin: Pin, source: AssetRef) -> str:
         scope = reading.ref_of(pin.document.body).scope

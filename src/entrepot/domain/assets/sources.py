@@ -11,6 +11,7 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidReference, InvalidRequest, NotFound
 from entrepot.core.ids import (
     AssetPointer,
+    AssetRef,
     DatastorePath,
     JobOutput,
     Region,
@@ -199,13 +200,18 @@ def _may_read_of(hub: Hub, principal: Principal, owner: str) -> bool:
 
 def _require_snapshot(hub: Hub, principal: Principal, digest: Digest, text: str) -> None:
     """Knowing a digest is no right to its bytes: an asset that has them must be readable."""
+    holder: AssetRef | None = hub.memory.recall(f"holder:{digest}", _UNCHANGING)
+    if holder is not None and reading.may_read(hub, principal, holder):
+        return
     after: str | None = None
     limit = 1  # the newest is nearly always one that the caller may read
     while True:
         page = hub.documents.find(reading.SNAPSHOTS_SPACE, "digest", digest, view=View.ALL, after=after, limit=limit)
         limit = 100
         for document in page.documents:
-            if reading.may_read(hub, principal, reading.ref_of(document.body)):
+            ref = reading.ref_of(document.body)
+            if reading.may_read(hub, principal, ref):
+                hub.memory.remember(f"holder:{digest}", _UNCHANGING, ref)
                 return
         if (after := page.next) is None:
             raise NotFound(f"There is nothing at {text}", target="path")

@@ -1,5 +1,6 @@
 """From a client's properties to a draft: checked, bytes found and kept, references pinned, provenance told."""
 
+from dataclasses import replace
 from typing import Any
 
 from entrepot.core.digests import Digest
@@ -32,7 +33,7 @@ def draft(
     kept: Properties = {name: value for name, value in properties.items() if value is not None}
     rules.normalise(ref, kept)
     address = address_in(kept, rules.address) if rules.address else ""
-    found = Draft(ref, kept, {})
+    found = Draft(ref, home, kept, {}, is_probably_new=existing is None)
     if address:
         found = _with_bytes(hub, principal, found, rules, address, home=home, existing=existing)
     elif rules.needs_bytes:
@@ -97,7 +98,7 @@ def _with_bytes(
     told, links = _provenance(hub, principal, found, source)
     if told:
         ours["provenance"] = told
-    return Draft(found.ref, found.properties, ours, links, changes, home.region)
+    return replace(found, ours=ours, links=links, changes=changes, at=home.region)
 
 
 def _with_old_bytes(found: Draft, body: Json) -> Draft:
@@ -105,7 +106,7 @@ def _with_old_bytes(found: Draft, body: Json) -> Draft:
     ours = {name: body["entrepot"][name] for name in copied if name in body["entrepot"]}
     if "flavors" in body["properties"]:
         found.properties["flavors"] = body["properties"]["flavors"]
-    return Draft(found.ref, found.properties, ours)
+    return replace(found, ours=ours)
 
 
 def _outside(found: Draft, rules: Rules, address: str) -> Draft:
@@ -166,7 +167,7 @@ def _with_references(hub: Hub, principal: Principal, found: Draft) -> Draft:
     if not pinned:
         return found
     found.properties["componentSpec"] = references.rewritten(spec, pinned, references.spelled)
-    return Draft(found.ref, found.properties, component_ours(pinned), used_links(found.ref, pinned))
+    return replace(found, ours=component_ours(pinned), links=used_links(found.ref, pinned))
 
 
 def component_ours(pinned: list[references.Pin]) -> dict[str, Json]:

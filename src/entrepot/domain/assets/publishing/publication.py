@@ -7,6 +7,7 @@ conflict. Many publishers at once end with one version.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from entrepot.core.digests import Digest
@@ -20,7 +21,7 @@ from entrepot.domain.assets.publishing import comparison
 from entrepot.domain.assets.publishing.shelves import Shelf, move_latest, shelf_of, tag_facets, type_of
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.scopes import Home, created_by, home, modified_by
+from entrepot.domain.scopes import created_by, modified_by
 from entrepot.store.documents import Change, Document, Facet, Put
 
 Json = Any
@@ -42,7 +43,7 @@ def publish(hub: Hub, principal: Principal, drafts: Sequence[Draft], *, request_
     """Publish drafts together; return for each its document and whether it is new. Raises AlreadyExists."""
     order = Order(principal, drafts, request_id)
     if len(drafts) > 1:
-        return settled(lambda: _commit(hub, [order])[0])
+        return _settle(hub, [order])[0]
     outcome: Outcome = hub.publications.run(
         drafts[0].ref.container_key, order, lambda orders: _publish_all(hub, orders)
     )
@@ -63,7 +64,7 @@ def _publish_all(hub: Hub, orders: Sequence[Order]) -> list[Outcome | Exception]
 
 def _publish_batch(hub: Hub, batch: Sequence[tuple[int, Order]]) -> dict[int, Outcome | Exception]:
     try:
-        found = settled(lambda: _commit(hub, [order for _, order in batch]))
+        found = _settle(hub, [order for _, order in batch])
     except Exception as error:
         if len(batch) == 1:
             return {batch[0][0]: error}
@@ -74,7 +75,13 @@ def _publish_batch(hub: Hub, batch: Sequence[tuple[int, Order]]) -> dict[int, Ou
     return {at: outcome for (at, _), outcome in zip(batch, found, strict=True)}
 
 
-def _commit(hub: Hub, orders: Sequence[Order]) -> list[Outcome]:
+def _settle(hub: Hub, orders: Sequence[Order]) -> list[Outcome]:
+    """Commit, and when others were faster look at everything afresh."""
+    attempts = count()
+    return settled(lambda: _commit(hub, orders, trusts_drafts=next(attempts) == 0))
+
+
+def _commit(hub: Hub, orders: Sequence[Order], *, trusts_drafts: bool) -> list[Outcome]:
     now = hub.clock.now()
     shelves: dict[str, Shelf] = {}
     changes: list[Change] = []
@@ -83,9 +90,11 @@ def _commit(hub: Hub, orders: Sequence[Order]) -> list[Outcome]:
         found: dict[str, tuple[Document | None, bool]] = {}
         for draft in order.drafts:
             shelf = _shelf(hub, order.principal, draft, shelves, now)
-            made, existing, is_created = _changes_of(hub, order, draft, shelf, now)
+            is_new = trusts_drafts and draft.is_probably_new  # a wrong guess fails the commit, and is made good
+            existing = None if is_new else hub.documents.get(draft.ref.key)
+            made = _changes_of(hub, order, draft, existing, shelf, now)
             changes += made
-            found[draft.ref.key] = (None if made else existing, is_created)
+            found[draft.ref.key] = (None if made else existing, existing is None)
         results.append(found)
     changes += [shelf.put() for shelf in shelves.values() if shelf.is_changed]
     written = {document.key: document for document in hub.documents.commit(changes)} if changes else {}
@@ -93,9 +102,8 @@ def _commit(hub: Hub, orders: Sequence[Order]) -> list[Outcome]:
 
 
 def _changes_of(
-    hub: Hub, order: Order, draft: Draft, shelf: Shelf, now: float
-) -> tuple[list[Change], Document | None, bool]:
-    existing = hub.documents.get(draft.ref.key)
+    hub: Hub, order: Order, draft: Draft, existing: Document | None, shelf: Shelf, now: float
+) -> list[Change]:
     if existing is None:
         changes = _created(hub, order.principal, draft, shelf, now)
     else:
@@ -104,7 +112,7 @@ def _changes_of(
         action = access.asset_action(draft.ref.scope.key, draft.ref.kind, "write")
         target = draft.ref.id
         changes.append(audit.record(order.principal, action, target=target, now=now, request_id=order.request_id))
-    return changes, existing, existing is None
+    return changes
 
 
 def _shelf(hub: Hub, principal: Principal, draft: Draft, shelves: dict[str, Shelf], now: float) -> Shelf:
@@ -118,7 +126,6 @@ def _shelf(hub: Hub, principal: Principal, draft: Draft, shelves: dict[str, Shel
 
 def _created(hub: Hub, principal: Principal, draft: Draft, shelf: Shelf, now: float) -> list[Change]:
     ref = draft.ref
-    found = home(hub, ref.scope)
     properties = {
         "description": None,
         "tags": {},
@@ -129,7 +136,7 @@ def _created(hub: Hub, principal: Principal, draft: Draft, shelf: Shelf, now: fl
         "provisioningState": "Succeeded",
     }
     ours = dict(draft.ours)
-    states = _first_states(hub, found, draft)
+    states = _first_states(hub, draft)
     if states is not None:
         ours["regions"] = states
     body = {
@@ -145,7 +152,7 @@ def _created(hub: Hub, principal: Principal, draft: Draft, shelf: Shelf, now: fl
     if not _is_behind_active(hub, ref, shelf, is_archived=is_archived):
         shelf.lead_with(ref.version, properties["tags"] or {})
     return [
-        Put(ref.key, body, match=0, is_archived=is_archived, facets=_facets(draft, properties)),
+        Put(ref.key, body, match=0, is_archived=is_archived, facets=_facets(ref, properties, ours)),
         *draft.links,
         *draft.changes,
         *(replication.items(ref.key, states) if states else ()),
@@ -161,11 +168,11 @@ def _is_behind_active(hub: Hub, ref: AssetRef, shelf: Shelf, *, is_archived: boo
     return newest is not None and not newest.is_archived
 
 
-def _first_states(hub: Hub, found: Home, draft: Draft) -> dict[str, str] | None:
-    if not found.is_registry:
+def _first_states(hub: Hub, draft: Draft) -> dict[str, str] | None:
+    if not draft.home.is_registry:
         return None
     digest = draft.ours.get("snapshot")
-    return replication.planned(hub, found, Digest(digest) if digest else None, at=draft.at or found.region)
+    return replication.planned(hub, draft.home, Digest(digest) if digest else None, at=draft.at or draft.home.region)
 
 
 def _updated(
@@ -197,15 +204,14 @@ def updated(
     if "tags" in fields and shelf.body["properties"]["latestVersion"] == body["name"]:
         shelf.tags, shelf.is_changed = properties["tags"], True
     ref = reading.ref_of(body)
-    facets = _facets(Draft(ref, properties, body["entrepot"]), properties)
+    facets = _facets(ref, properties, body["entrepot"])
     return [Put(existing.key, body, match=existing.revision, is_archived=is_archived, facets=facets)]
 
 
-def _facets(draft: Draft, properties: dict[str, Json]) -> tuple[Facet, ...]:
-    ref = draft.ref
+def _facets(ref: AssetRef, properties: dict[str, Json], ours: dict[str, Json]) -> tuple[Facet, ...]:
     facets = list(tag_facets(ref.collection, properties.get("tags") or {}))
-    if draft.ours.get("snapshot"):
-        facets.append(Facet(reading.SNAPSHOTS_SPACE, "digest", draft.ours["snapshot"]))
+    if ours.get("snapshot"):
+        facets.append(Facet(reading.SNAPSHOTS_SPACE, "digest", ours["snapshot"]))
     found = client_hash(properties) if ref.kind is CODE else None
     if found:
         facets.append(Facet(ref.scope.key, "codehash", found))
