@@ -1,15 +1,16 @@
 """Command jobs that really run: what they see, what they leave behind, how they fail."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
-from entrepot.core.errors import InvalidReference, NotFound
+from entrepot.core.errors import InvalidReference, InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef
-from entrepot.core.nouns import CODE, DATA, MODEL
+from entrepot.core.nouns import CODE, DATA, ENVIRONMENT, MODEL
 from entrepot.domain.assets import catalog
 from entrepot.domain.jobs import outputs, submission
 from entrepot.testing.hub import OWNER
@@ -247,3 +248,26 @@ def test_a_job_that_waits_is_canceled_at_once_and_never_runs(idle: House) -> Non
     idle.finish("other")
     assert idle.log("j") == ""
     assert idle.status("j") == "Canceled"
+
+
+def test_a_job_whose_environment_is_being_built_is_canceled_at_once_and_never_runs(house: House) -> None:
+    house.environment()
+    document = catalog.get(house.hub, OWNER, AssetRef(house.scope, ENVIRONMENT, "python", "1"))
+    with house.hub.locks.of(f"builds/{document.body['entrepot']['build']['digest']}"):  # as if another built it now
+        house.command("j", "echo ran")
+        house.until(
+            lambda: not house.hub.documents.lease(["node"], owner="x", now=time.time(), seconds=0), what="the start"
+        )
+        submission.cancel(house.hub, OWNER, house.scope, "j")
+        assert house.status("j") == "Canceled"
+    house.command("other", "true")
+    house.finish("other")
+    assert house.status("j") == "Canceled"
+    assert house.log("j") == ""
+
+
+def test_a_refused_body_is_not_half_a_job(idle: House) -> None:
+    with pytest.raises(InvalidRequest, match="no environment"):
+        idle.submit("j", {"jobType": "Command", "command": "true"})
+    with pytest.raises(NotFound):
+        idle.job("j")

@@ -15,7 +15,7 @@ from typing import Any
 
 from entrepot.compute.backend import ComputeBackend, Launch, Limits, Prepared, State, Status
 from entrepot.core.digests import Digest
-from entrepot.core.errors import EntrepotError, NoRoom, UserCodeFailed
+from entrepot.core.errors import EntrepotError, NoRoom, RevisionMismatch, UserCodeFailed
 from entrepot.core.ids import AssetPointer, AssetRef, parse_reference
 from entrepot.domain import environments, replication
 from entrepot.domain.concurrency.retries import settled
@@ -31,6 +31,7 @@ Json = Any
 _GLANCE_S = 0.25  # how often a wait for a process looks whether its job was asked to end
 _REPLICATION_PAUSE_S = 1.0
 _MOST_ATTEMPTS = 3
+_LEASE_S = 60.0
 _BUSY = (records.RUNNING, records.FINALIZING, records.CANCEL_REQUESTED)
 
 
@@ -55,6 +56,8 @@ class Executor:
             self._run(hub, work, record)
         except _OverError:
             return
+        except RevisionMismatch:
+            raise  # the lease is somebody else's by now: nothing of this attempt counts
         except EntrepotError as error:
             _fail(hub, work, record, error)
         except OSError as error:
@@ -105,7 +108,8 @@ class Executor:
                 substitutions=list(prepared.substitutions),
                 environmentBuild={"id": prepared.id, "cached": prepared.is_cached, "python": prepared.description},
             )
-            return records.moved(fresh, records.RUNNING, now=hub.clock.now())
+            held = Postpone(work, renew_s=_LEASE_S)  # fails when the lease is lost, so that two never start a step
+            return [*records.moved(fresh, records.RUNNING, now=hub.clock.now()), held]
 
         record = _advance(hub, record, begin)
         backend.launch(_launch(hub, record, layout, prepared, command, self.identity))

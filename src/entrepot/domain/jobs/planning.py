@@ -101,15 +101,15 @@ class Planner:
         kept = {name: value for name, value in content_spec.items() if name not in _NOT_CONTENT}
         return Component(ref, content, digest_json(kept))
 
-    def pin(self, source: Source | None, port: InputPort, *, owner: str) -> Source | None:
-        """Return data with its reference pinned and its real type, checked against the port."""
+    def pin(self, source: Source | None, port: InputPort, standing: Scope, *, owner: str) -> Source | None:
+        """Return data with its reference, as it stands in a scope, pinned, and its real type checked with the port."""
         if not isinstance(source, Located):
             return source
         where = f"input {port.name} of {owner}"
         kind = MODEL if source.type in MODEL_TYPES else DATA
         reference = _read_reference(source.uri, kind, where=where)
         if isinstance(reference, AssetPointer):
-            body = self.resolve(source.uri, reference.kind, self.scope, where=where).body
+            body = self.resolve(source.uri, reference.kind, standing, where=where).body
             properties = body["properties"]
             actual = properties.get("dataType") or properties.get("modelType") or source.type
             pinned = Located(body["id"], str(actual).lower(), source.mode)
@@ -215,7 +215,10 @@ def _root_inputs(planner: Planner, job: Job, content: Step | Pipeline) -> dict[s
         return graph.given_source(given, port)
 
     bound = graph.bind_inputs(content.inputs, job.inputs, owner="the job", resolve=resolve)
-    return {name: planner.pin(source, content.inputs[name], owner="the job") for name, source in bound.items()}
+    return {
+        name: planner.pin(source, content.inputs[name], planner.scope, owner="the job")
+        for name, source in bound.items()
+    }
 
 
 def _with_children(planner: Planner, plan: Plan, content: Pipeline, standing: Scope, *, above: tuple[str, ...]) -> Plan:
@@ -233,7 +236,9 @@ def _plan_node(
 ) -> Plan:
     node, content = bound.node, component.content
     where = f"node {node.name}"
-    inputs = {name: planner.pin(source, content.inputs[name], owner=where) for name, source in bound.inputs.items()}
+    inputs = {
+        name: planner.pin(source, content.inputs[name], standing, owner=where) for name, source in bound.inputs.items()
+    }
     plan = Plan(
         path=(*parent.path, node.name), content=content, component=component, inputs=inputs, outputs=bound.outputs,
         settings=parent.settings, after=bound.after, display_name=node.display_name or node.name,

@@ -171,7 +171,7 @@ def read_job(properties: Mapping[str, Any]) -> Job:
         timeout_s=_timeout(properties),
         experiment=str(get(properties, "experiment_name") or "Default"),
         display_name=get(properties, "display_name"),
-        tags={str(k): str(v) for k, v in _mapping(properties, "tags").items()},
+        tags={str(k): str(v) for k, v in _mapping(properties, "tags").items() if v is not None},
     )
 
 
