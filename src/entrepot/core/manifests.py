@@ -56,7 +56,7 @@ class Manifest:
         ordered = tuple(sorted(self.files, key=_path_of))
         object.__setattr__(self, "files", ordered)
         folders: set[str] = set()
-        before = ""
+        before: str | None = None
         for entry in ordered:
             if entry.path == before:
                 raise InvalidRequest(f"{entry.path!r} is twice in one manifest")

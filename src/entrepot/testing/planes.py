@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,14 +120,18 @@ class Plane:
         body: bytes = b"",
         *,
         sas: str | None = None,
+        named: Mapping[str, str] | None = None,
         **headers: str,
     ) -> Reply:
-        """Send one request under a full signature, unless another is given; `_` in a header's name stands for '-'."""
+        """Send one request under a full signature, unless another is given; `_` in a header's name stands for '-',
+        but not in those of `named`.
+        """
         container = path.lstrip("/").partition("/")[0]
         signed = self.sas(container) if sas is None else sas
         target = f"{path}?{'&'.join(part for part in (query, signed) if part)}"
         lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in (named or {}).items()]
         with Talk(self.port) as talk:
             talk.send("\r\n".join([*lines, "", ""]).encode() + body)
             return talk.read_reply(is_head=method == "HEAD")

@@ -49,7 +49,11 @@ class ColdReads:
 def send_file(sock: socket.socket, file: BinaryIO, start: int, length: int, *, cold_reads: ColdReads) -> None:
     """Send part of a file over a plain socket. Raises Disconnected when the file ends early, OSError."""
     is_cold = length >= _DIRECT_FROM_BYTES and not disk.is_cached(file.fileno(), start, length)
-    if is_cold and cold_reads.goes_past_cache(file) and (fd := disk.open_direct(Path(f"/proc/self/fd/{file.fileno()}"))):
+    if (
+        is_cold
+        and cold_reads.goes_past_cache(file)
+        and (fd := disk.open_direct(Path(f"/proc/self/fd/{file.fileno()}")))
+    ):
         try:
             with _read_ahead(fd, start, length) as pieces:
                 _send_pieces(sock, pieces)

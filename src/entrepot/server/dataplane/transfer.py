@@ -70,9 +70,10 @@ def get_snapshot(request: Request, context: Context) -> Answer:
 
 def get_pack(request: Request, context: Context) -> Answer:
     """Return many small contents of the tree at the path, in the order in which they are asked for."""
+    wanted = _texts(_json(request), "digests")
     sizes = context.containers.tree(request.container, request.name).sizes
     contents = []
-    for text in _texts(_json(request), "digests"):
+    for text in wanted:
         digest = Digest(text)
         if digest not in sizes:
             raise NotFound(f"no file below {request.name or '/'!r} has the digest {text!r}")
