@@ -60,6 +60,11 @@ class Call:
                 self._session.log = self.console.tell
         return self._session
 
+    def close(self) -> None:
+        """Close the connection, if there was one."""
+        if self._session is not None:
+            self._session.close()
+
     def has(self, option: str) -> bool:
         """Say whether the command knows an option, by its attribute's name."""
         return hasattr(self.options, option)

@@ -74,7 +74,10 @@ def _command(command: parser.Command, rest: list[str], console: Console) -> int:
         options = parser.parse(command, rest, configuration)
     call = Call(command, options, home=home, configuration=configuration, console=console)
     query = _query(options)
-    value = handler(call)
+    try:
+        value = handler(call)
+    finally:
+        call.close()
     form = options.output or configuration.get("core", "output") or "json"
     if form == "table" and query is None and call.verb == "list":
         from entrepot.cli.columns import rows

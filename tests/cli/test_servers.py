@@ -1,0 +1,54 @@
+"""`up`, `down`, `status`: the life of a home's server."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ended
+
+
+def run(*words: str) -> Ended:
+    """Carry out a command line in a process of its own, which is gone when it returns."""
+    command = [str(Path(sys.executable).with_name("entrepot")), *words]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_server_comes_up_in_the_background_tells_where_and_goes_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTREPOT_HOME", str(tmp_path / "home"))
+    assert run("status").code == 3
+    up = run("up", "--detach", "--port", "0", "--https-port", "0")
+    assert up.code == 0, up.err
+    try:
+        status = run("status").json
+        assert up.out == f"ready {status['url']}\n"
+        assert (status["state"], status["home"]) == ("running", str(tmp_path / "home"))
+        assert run("up", "--detach").out == up.out  # again: it is there
+        assert "runs already" in run("up").err
+        assert (tmp_path / "home" / "logs" / "server.log").exists()
+    finally:
+        down = run("down")
+    assert down.code == 0
+    assert run("status").code == 3
+    assert run("down").code == 0
+
+
+def test_a_server_that_cannot_start_is_told_with_its_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTREPOT_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("no_such_setting = 1\n")
+    ended = run("up", "--detach", "--port", "0")
+    assert ended.code == 1
+    assert "no_such_setting" in ended.err
+
+
+@pytest.mark.parametrize("port", ["x", "70000"])
+def test_what_is_no_port_is_a_usage_failure(port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTREPOT_HOME", str(tmp_path))
+    assert run("up", "--port", port).code == 2
