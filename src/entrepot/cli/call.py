@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from entrepot.cli.configuration import Configuration
     from entrepot.cli.console import Console
     from entrepot.cli.parser import Command
+    from entrepot.cli.progress import Spinner
     from entrepot.client.scopes import Target
     from entrepot.client.session import Session
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Call:
     """What a handler is given. `options` has one attribute per option of the grammar."""
 
-    __slots__ = ("_session", "command", "configuration", "console", "home", "options")
+    __slots__ = ("_session", "_spinner", "command", "configuration", "console", "home", "options")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Call:
         self.configuration = configuration
         self.console = console
         self._session: Session | None = None
+        self._spinner: Spinner | None = None
 
     @property
     def noun(self) -> str:
@@ -58,12 +60,16 @@ class Call:
             self._session = Session.open(self.home, subscription=chosen)
             if self.console.is_verbose:
                 self._session.log = self.console.tell
+            self._spinner = self.console.spinner(f"Waiting for {self.command.words}")
+            self._session.waiting = self._spinner
         return self._session
 
     def close(self) -> None:
-        """Close the connection, if there was one."""
+        """Close the connection, if there was one, and take the sign of life away."""
         if self._session is not None:
             self._session.close()
+        if self._spinner is not None:
+            self._spinner.close()
 
     def has(self, option: str) -> bool:
         """Say whether the command knows an option, by its attribute's name."""

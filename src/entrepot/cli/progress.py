@@ -3,6 +3,8 @@
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from typing import TextIO
 
 REDRAW_S = 0.1
 QUICK_S = 0.3  # what is done sooner shows no bar at all
@@ -12,16 +14,24 @@ UNITS = ("B", "KB", "MB", "GB", "TB")
 class Bar:
     """A bar for bytes: call it with (done, total) as often as you like."""
 
-    def __init__(self, label: str, *, is_colourful: bool) -> None:
+    def __init__(
+        self,
+        label: str,
+        *,
+        is_colourful: bool,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._label = label
         self._is_colourful = is_colourful
-        self._started = time.monotonic()
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._started = clock()
         self._drawn = 0.0
-        self._width = 0
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far it is."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._started < QUICK_S or now - self._drawn < REDRAW_S:
             return
         self._drawn = now
@@ -38,39 +48,42 @@ class Bar:
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._width:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._width = 0
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._drawn = 0.0
 
     def _draw(self, line: str) -> None:
-        sys.stderr.write("\r\x1b[K" + line)
-        sys.stderr.flush()
-        self._width = len(line)
+        self._stream.write("\r\x1b[K" + line)
+        self._stream.flush()
 
 
 class Spinner:
     """A line that says what is waited for, with the seconds so far: call it with the state."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(
+        self, label: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._label = label
-        self._started = time.monotonic()
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._started = clock()
         self._shown = False
 
     def __call__(self, state: str) -> None:
         """Show the state and the time."""
-        passed = time.monotonic() - self._started
+        passed = self._clock() - self._started
         if passed < QUICK_S:
             return
-        sys.stderr.write(f"\r\x1b[K{self._label}: {state} ({passed:.0f} s)")
-        sys.stderr.flush()
+        self._stream.write(f"\r\x1b[K{self._label}: {state} ({passed:.0f} s)")
+        self._stream.flush()
         self._shown = True
 
     def close(self) -> None:
         """Take the line away."""
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
             self._shown = False
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 API_VERSION = "2024-10-01-preview"
 BUSY = (429, 502, 503, 504)
 ATTEMPTS = 5
+GUID_LENGTH = 36
 FINAL = ("Succeeded", "Failed", "Canceled", "Cancelled")
 LONGEST_PAUSE_S = 2.0
 
@@ -59,9 +60,12 @@ class Session:
 
     @property
     def subscription(self) -> str:
-        """The subscription of all commands: the one asked for, or the server's first."""
-        if not self._subscription:
-            self._subscription = str(self.get("/subscriptions")["value"][0]["subscriptionId"])
+        """The subscription of all commands: the one asked for, by id or by name, or the server's first."""
+        if len(self._subscription) != GUID_LENGTH:
+            known = self.get("/subscriptions")["value"]
+            named = [item for item in known if item.get("displayName") == self._subscription]
+            chosen = self._subscription if not named else named[0]["subscriptionId"]
+            self._subscription = str(chosen or known[0]["subscriptionId"])
         return self._subscription
 
     def close(self) -> None:
