@@ -17,7 +17,7 @@ from entrepot.store.documents import Finish, Postpone, ReleaseLeases, Work
 Handler = Callable[[Hub, Work], None]
 
 _LEASE_S = 60.0
-_LONGEST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 0.25
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 
