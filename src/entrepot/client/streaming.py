@@ -91,30 +91,34 @@ def _follow_pipeline(session: Session, target: Target, name: str, write: Callabl
 def _report(
     session: Session, target: Target, name: str, prefix: str, known: dict[str, str], write: Callable[[str], None]
 ) -> bool:
-    """Write what changed below a pipeline since last time; say whether anything did."""
+    """Write what changed below a pipeline since last time; say whether anything did.
+
+    A nested pipeline is told of before its steps when it starts, and after them when it ends.
+    """
     has_news = False
     for child in sorted(jobs.children(session, target, name), key=_started):
         properties, ours = child["properties"], child.get("entrepot") or {}
         status, label = properties["status"], prefix + str(ours.get("node") or properties.get("displayName"))
-        is_pipeline = str(properties.get("jobType")).lower() == "pipeline"
-        message = str(ours.get("statusMessage") or "")
-        state = status if status in (*TERMINAL, "Running", "NotStarted") else f"{status} {message}".strip()
-        if is_pipeline and (status != known.get(child["name"]) or status == "Running"):
-            has_news = _report(session, target, child["name"], f"{label}/", known, write) or has_news
-        if known.get(child["name"]) == state:
-            continue
+        state = f"{status} {ours.get('statusMessage') or ''}"
+        is_new = known.get(child["name"]) != state and status != "NotStarted"
         known[child["name"]] = state
-        if status == "NotStarted":
-            continue
-        has_news = True
-        write(f"{_clock()}  {label}: {_state_line(child, message)}\n")
-        if status == "Failed" and not is_pipeline:
-            write(_indented(_last_lines(session, target, child["name"])))
+        line = f"{_clock()}  {label}: {_state_line(child)}\n" if is_new else ""
+        if status not in TERMINAL:
+            write(line)
+        if str(properties.get("jobType")).lower() == "pipeline":
+            if is_new or status not in TERMINAL:
+                has_news = _report(session, target, child["name"], f"{label}/", known, write) or has_news
+        elif is_new and status == "Failed":
+            line += _indented(_last_lines(session, target, child["name"]))
+        if status in TERMINAL:
+            write(line)
+        has_news = has_news or is_new
     return has_news
 
 
-def _state_line(child: Mapping[str, Json], message: str) -> str:
+def _state_line(child: Mapping[str, Json]) -> str:
     ours, status = child.get("entrepot") or {}, child["properties"]["status"]
+    message = str(ours.get("statusMessage") or "")
     if status not in TERMINAL:
         return f"{status.lower()}{': ' + message if message else ''} ({child['name']})"
     reuse = ours.get("reuse") or {}
