@@ -65,7 +65,6 @@ links = Table(
     Column("body", LargeBinary),
     UniqueConstraint("source", "relation", "target", name="links_once"),
     Index("links_by_target", "target", "id"),
-    sqlite_autoincrement=True,
 )
 
 streams = Table(
@@ -91,7 +90,7 @@ work = Table(
     Column("again_payload", LargeBinary),
     UniqueConstraint("queue", "key", name="work_once"),
     Index("work_by_due", "queue", "due", "id"),
-    sqlite_autoincrement=True,
+    sqlite_autoincrement=True,  # nor a finished item's id: whoever works on it may still know it
 )
 
 # Alembic's own table, as Alembic makes it; here so that a fresh database needs no Alembic.

@@ -52,7 +52,6 @@ def _make_links_and_streams() -> None:
         sa.Column("target", NAME, nullable=False),
         sa.Column("body", sa.LargeBinary),
         sa.UniqueConstraint("source", "relation", "target", name="links_once"),
-        sqlite_autoincrement=True,
     )
     op.create_index("links_by_target", "links", ["target", "id"])
     op.create_table(
