@@ -37,7 +37,7 @@ bench: setup build/peers/.ready ## measure, each figure beside its peer or its l
 
 # What we are measured beside; without it, figures stand alone.
 build/peers/.ready: requirements/peers.txt | setup
-	-@. tools/index.sh $(BIN)/python && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python build/peers && \
+	-@python=$(BIN)/python; . tools/index.sh && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python build/peers && \
 		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode -p build/peers/bin/python $< && touch $@
 
 lock: setup ## resolve the requirements anew

@@ -20,7 +20,8 @@ if [ ! -x "$VENV/bin/python" ]; then
 fi
 
 "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || "$VENV/bin/python" -m ensurepip >/dev/null
-. tools/index.sh "$VENV/bin/python"
+python="$VENV/bin/python"
+. tools/index.sh
 
 locked_uv=$(sed -n 's/^uv==\([^ ;\\]*\).*/\1/p' requirements/dev.txt)
 if [ "$("$VENV/bin/uv" --version 2>/dev/null | cut -d' ' -f2)" != "$locked_uv" ]; then
