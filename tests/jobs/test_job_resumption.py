@@ -16,7 +16,10 @@ from entrepot.domain.jobs import logs, records, submission
 from entrepot.testing.hub import OWNER
 
 House = Any
-COUNTING = "echo run >> {marks}/runs; for i in $(seq 1200); do [ -e {marks}/go ] && break; sleep 0.05; done; echo done > ${{{{outputs.o}}}}/f"
+COUNTING = (
+    "echo run >> {marks}/runs; for i in $(seq 1200); do [ -e {marks}/go ] && break; sleep 0.05; done; "
+    "echo done > ${{{{outputs.o}}}}/f"
+)
 OUT = {"o": {"jobOutputType": "uri_folder"}}
 
 SERVER = """
