@@ -7,6 +7,7 @@ from typing import Any
 
 from entrepot.core.clock import Clock, new_id
 from entrepot.core.errors import Unauthenticated
+from entrepot.domain.access import scope_key_of
 from entrepot.domain.hub import Principal
 
 Json = Any
@@ -89,6 +90,7 @@ class Authenticator:
             tenant=claims.get("tid", ""),
             via=claims.get("job") or None,
             groups=tuple(claims.get("groups", ())),
+            within=scope_key_of(claims["workspace"]) if claims.get("workspace") else "",
         )
         with self._lock:
             if len(self._known) >= _REMEMBERED_TOKENS:
