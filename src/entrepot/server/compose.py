@@ -11,13 +11,13 @@ from typing import Any
 import entrepot
 from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
-from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
 from entrepot.domain import access, environments, gallery, removal, replication
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
+from entrepot.domain.scopes import known_regions
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
@@ -99,8 +99,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         undo.callback(documents.close)
         depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
         undo.callback(depots.close)
-        regions = [Region(region) for region in settings.regions]
-        containers = Containers(documents, depots.of, regions=regions, clock=clock)
+        containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
         backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)

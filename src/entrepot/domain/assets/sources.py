@@ -26,7 +26,7 @@ from entrepot.core.nouns import PROVIDER, Kind
 from entrepot.domain import access, datastores, workspaces
 from entrepot.domain.assets import reading
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.scopes import BLOB_ORIGIN, Home, home
+from entrepot.domain.scopes import BLOB_ORIGIN, Home, home, known_regions, workspace_of_id
 from entrepot.store import snapshots
 from entrepot.store.containers import snapshot_of_container
 from entrepot.store.documents import Document, View
@@ -38,6 +38,7 @@ DATASTORES_READ = f"{PROVIDER}/workspaces/datastores/read"
 ARTIFACTS = "artifacts"
 _UNCHANGING = (0, 0)
 _REMEMBERED_FILES = 64
+_PAGE = 1000
 _DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job, which lies within its artifacts
 
 
@@ -120,9 +121,9 @@ def of_document(hub: Hub, document: Document) -> Source:
 
 def region_with(hub: Hub, digest: Digest, preferred: tuple[str, ...] = ()) -> Region:
     """Return a region whose store has the snapshot, the preferred ones first. Raises NotFound."""
-    for region in dict.fromkeys((*preferred, *hub.settings.regions)):
-        if snapshots.exists(hub.depots.of(Region(region)), digest):
-            return Region(region)
+    for region in dict.fromkeys((*map(Region, preferred), *known_regions(hub))):
+        if snapshots.exists(hub.depots.of(region), digest):
+            return region
     raise NotFound(f"no region of this server has the snapshot {digest}")
 
 
@@ -146,7 +147,7 @@ def find_job(
             f"There is no job {name!r}" + (f" in {scope}" if scope else " in any workspace that you may see")
         )
     if len(found) > 1:
-        names = ", ".join(place.name for place, _ in found)
+        names = ", ".join(sorted(place.name for place, _ in found))
         raise InvalidReference(
             f"The workspaces {names} all have a job {name!r}: write azureml://subscriptions/<subscription>/"
             f"resourcegroups/<group>/workspaces/<workspace>/jobs/{name}/outputs/<output>"
@@ -156,14 +157,12 @@ def find_job(
 
 def _workspaces(hub: Hub) -> list[WorkspaceScope]:
     found: list[WorkspaceScope] = []
-    for region in hub.settings.regions:
-        after: str | None = None
-        while True:
-            page = hub.documents.find(workspaces.REGIONS_SPACE, "workspace", region, view=View.ALL, after=after)
-            found += [scope for d in page.documents if isinstance(scope := reading.home_scope(d), WorkspaceScope)]
-            if (after := page.next) is None:
-                break
-    return found
+    after: str | None = None
+    while True:
+        page = hub.documents.scan(f"{workspaces.IDS}/", after=after, limit=_PAGE)
+        found += [workspace_of_id(document.body["id"]) for document in page.documents]
+        if (after := page.next) is None:
+            return found
 
 
 def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Source:
