@@ -30,8 +30,15 @@ test: setup check ## all of it, as the CI does
 demo: setup ## a registry serves a pipeline on real data, before your eyes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-bench: setup ## measure, each figure beside its peer or its limit
+bench: setup build/peers/.ready ## measure, each figure beside its peer or its limit
+	@sh tools/system-package.sh wrk wrk "bench_serve needs it"
+	@sh tools/system-package.sh nginx nginx-light "a limit of bench_transfer"
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
+
+# What we are measured beside; without it, figures stand alone.
+build/peers/.ready: requirements/peers.txt | setup
+	-@python=$(BIN)/python; . tools/index.sh && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python build/peers && \
+		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode -p build/peers/bin/python $< && touch $@
 
 lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.txt

@@ -16,25 +16,13 @@ LONGEST_S = 1800
 HEADERS = ("bench", "figure", "value", "peer", "its value", "ratio", "target", "ok")
 
 
-def ensure_peers() -> Path | None:
-    """Make the environment of peers if it is missing; return its Python, or None when it cannot be had."""
+def peers_python() -> Path | None:
+    """Return the Python that has the peers, or None when `make bench` could not make it."""
     python = PEERS / "bin" / "python"
-    stamp = PEERS / ".ready"
-    wanted = (HERE.parent / "requirements" / "peers.txt").read_text()
-    if stamp.exists() and stamp.read_text() == wanted:
+    if (PEERS / ".ready").exists():
         return python
-    uv = str(Path(sys.executable).with_name("uv"))
-    lock = str(HERE.parent / "requirements" / "peers.txt")
-    print("making build/peers", file=sys.stderr)
-    made = subprocess.run([uv, "venv", "--quiet", "--allow-existing", "-p", sys.executable, str(PEERS)], check=False)
-    if made.returncode == 0:
-        sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "-p", str(python), lock]
-        made = subprocess.run(sync, check=False)
-    if made.returncode:
-        print("the peers cannot be had; figures will stand alone", file=sys.stderr)
-        return None
-    stamp.write_text(wanted)
-    return python
+    print("build/peers is not there: figures that need a peer stand alone", file=sys.stderr)
+    return None
 
 
 def run_bench(script: Path, *, peers: Path | None) -> tuple[list[dict[str, Any]], bool]:
@@ -81,7 +69,7 @@ def main(words: list[str]) -> int:
     if not scripts:
         print(f"there is no bench of that name in {HERE.name}", file=sys.stderr)
         return 2
-    peers = ensure_peers()
+    peers = peers_python()
     figures: list[dict[str, Any]] = []
     failed: list[str] = []
     for script in scripts:

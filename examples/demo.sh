@@ -38,7 +38,7 @@ ask() { timeout "$STEP_LIMIT_S" "$@" --output tsv </dev/null; } # for a value th
 finish() {
     code=$?
     trap - EXIT INT TERM
-    [ "$code" = 0 ] || printf '\ndemo: failed (exit %s) at the command above; the server wrote to %s\n' "$code" "$ENTREPOT_HOME" >&2
+    [ "$code" = 0 ] || printf '\ndemo: failed (exit %s) at the command above; see %s/logs/server.log\n' "$code" "$ENTREPOT_HOME" >&2
     entrepot down >/dev/null 2>&1 </dev/null || true
     if [ "$code" = 0 ] && [ "${is_temporary:-no}" = yes ]; then rm -rf "$ENTREPOT_HOME"; fi
     exit "$code"

@@ -1,13 +1,20 @@
 """Commands against a live server: results on stdout, the rest on stderr, and the exit codes that scripts test."""
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from entrepot.cli import grammar, parser
+from entrepot.cli.call import Call
+from entrepot.cli.commands.results import cut
+from entrepot.cli.configuration import Configuration
+from entrepot.cli.console import Console
 from tests.cli.conftest import Run
 
 Json = Any
@@ -222,14 +229,26 @@ def test_an_update_of_what_never_changes_is_refused(az: Run) -> None:
     assert az("ml", "model", "update", *one, "--remove", "tags.n").json["tags"] == {}
 
 
-def test_a_list_that_is_cut_says_so(az: Run) -> None:
+def test_a_list_is_cut_where_the_line_says_without_a_word(az: Run) -> None:
     Path("m.txt").write_text("m")
     for version in "123":
         az("ml", "model", "create", "-n", "many", "-v", version, "--path", "m.txt")
     ended = az("ml", "model", "list", "-n", "many", "-r", "2")
-    assert [row["version"] for row in ended.json] == ["3", "2"]
-    assert "--max-results" in ended.err
-    assert az("ml", "model", "list", "-n", "many").err == ""
+    assert ([row["version"] for row in ended.json], ended.err) == (["3", "2"], "")
+    assert len(az("ml", "model", "list", "-n", "many").json) == 3
+    assert az("ml", "model", "list", "-n", "many", "-r", "two").code == 2
+
+
+def test_a_list_that_the_default_cuts_says_so() -> None:
+    command = parser.Command("ml", "job list", (grammar.load("ml", "job") or {})["job list"])
+    options = parser.parse(command, ["-g", "g", "-w", "w"], Configuration("/nowhere"))
+    call = Call(command, options, home="/nowhere", configuration=Configuration("/nowhere"), console=Console())
+    said = io.StringIO()
+    with redirect_stderr(said):
+        assert cut(call, iter(range(60))) == list(range(50))
+        assert "--all-results" in said.getvalue()
+        assert cut(call, iter(range(50))) == list(range(50))
+    assert said.getvalue().count("WARNING") == 1
 
 
 def test_a_deployment_says_which_parameter_is_not_there(az: Run) -> None:

@@ -139,6 +139,15 @@ def test_the_output_of_a_pipeline_tells_the_step_that_made_it(hub: Hub, dev: Wor
     assert (told["jobName"], told["code"], told["rootJob"]) == ("step", "code-1", f"{dev.arm_id}/jobs/pipe")
 
 
+def test_a_model_tells_the_data_at_the_start_of_its_pipeline(hub: Hub, dev: WorkspaceScope) -> None:
+    raw = {"uri": "azureml://datastores/workspaceblobstore/paths/raw", "digest": "d1"}
+    ended_job(hub, dev, "prep", parent="pipe", inputs={"raw": raw, "rate": "0.3"})
+    halfway = {"uri": "azureml://jobs/prep/outputs/trained", "digest": "d2"}
+    ended_job(hub, dev, "train", inputs={"x": halfway, "y": halfway, "z": {"id": "azureml:grid:1", "uri": "u"}})
+    document = model(hub, AssetRef(dev, MODEL, "m", "1"), "azureml://jobs/train/outputs/trained/paths/model")
+    assert document.body["entrepot"]["provenance"]["data"] == [{"id": "azureml:grid:1", "uri": "u"}, raw]
+
+
 def test_a_registry_model_from_a_job_is_copied_and_finds_the_workspace_itself(
     hub: Hub, registry: RegistryScope, prod: WorkspaceScope
 ) -> None:

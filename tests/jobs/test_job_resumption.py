@@ -16,7 +16,10 @@ from entrepot.domain.jobs import logs, records, submission
 from entrepot.testing.hub import OWNER
 
 House = Any
-COUNTING = "echo run >> {marks}/runs; until [ -e {marks}/go ]; do sleep 0.05; done; echo done > ${{{{outputs.o}}}}/f"
+COUNTING = (
+    "echo run >> {marks}/runs; for i in $(seq 1200); do [ -e {marks}/go ] && break; sleep 0.05; done; "
+    "echo done > ${{{{outputs.o}}}}/f"
+)
 OUT = {"o": {"jobOutputType": "uri_folder"}}
 
 SERVER = """
@@ -115,6 +118,18 @@ def test_a_step_that_died_with_the_machine_runs_again(idle: House, tmp_path: Pat
     assert body["properties"]["status"] == "Completed"
     assert body["entrepot"]["attempt"] == 2
     assert idle.output("j", "o") == {"f": b"done\n"}
+
+
+def test_launches_that_servers_did_not_live_to_make_are_no_losses_of_the_step(idle: House) -> None:
+    """Each server wrote that it starts the step, and was killed before it did."""
+    idle.command("j", "echo done > ${{outputs.o}}/f", outputs=OUT)
+    record = records.load(idle.hub, idle.scope, "j")
+    record.ours.update(attempt=7)
+    idle.hub.documents.commit(records.moved(record, records.RUNNING, now=idle.hub.clock.now()))
+    idle.start()
+    body = idle.finish("j")
+    assert body["properties"]["status"] == "Completed", body["properties"].get("error")
+    assert body["entrepot"]["attempt"] == 8
 
 
 def test_a_cancel_while_no_server_runs_is_kept(idle: House, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """MLflow's REST calls as its client sends them: what they answer, keep and refuse."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,6 +173,16 @@ def test_what_a_job_logs_belongs_to_the_job(idle: House) -> None:
     assert [entry["info"]["run_id"] for entry in found] == ["j"]
     assert found[0]["info"]["status"] == "SCHEDULED"
     assert found[0]["info"]["artifact_uri"] == "mlflow-artifacts:/j/artifacts"
+
+
+def test_a_further_run_that_a_jobs_code_begins_is_the_jobs_child(idle: House) -> None:
+    """MLflow resumes MLFLOW_RUN_ID once: what is logged after that run ended comes as a run of its own."""
+    of_the_job = replace(OWNER, via="train")
+    begin = {"experiment_id": experiment(idle), "start_time": 1}
+    body = {**begin, "tags": [{"key": "mlflow.parentRunId", "value": "chosen"}]}
+    for sent, parent in ((begin, "train"), (body, "chosen")):
+        made = tracking.handle(idle.hub, of_the_job, idle.scope, "runs/create", sent, method="")["run"]
+        assert {"key": "mlflow.parentRunId", "value": parent} in made["data"]["tags"]
 
 
 def test_a_reused_step_has_the_metrics_of_the_one_that_ran(house: House) -> None:

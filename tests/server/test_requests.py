@@ -147,3 +147,41 @@ def test_what_is_not_http_gets_400_and_the_server_lives_on(server: LiveServer, j
 def test_a_header_cannot_be_smuggled_in_through_an_address(server: LiveServer) -> None:
     reply = server.call("GET", "/nowhere%0d%0ax-evil:%201")
     assert reply.status == 404 and "x-evil" not in reply.headers
+
+
+@pytest.mark.parametrize("size", [0, 100, 60_000, 70_000, 3_000_000])
+def test_bodies_of_any_size_arrive_whole(server: LiveServer, group: str, size: int) -> None:
+    tags = {"long": "x" * size}
+    assert server.call("PUT", f"{group}-sized", {"location": "eastus", "tags": tags}).status in (200, 201)
+    assert server.call("GET", f"{group}-sized").json["tags"] == tags
+
+
+def test_a_body_in_chunks_and_one_that_waits_to_be_asked_for_arrive(server: LiveServer, group: str) -> None:
+    head = f"Host: x\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n"
+    body = b'{"location":"eastus","tags":{"by":"chunks"}}'
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:10], body[10:])) + b"0\r\n\r\n"
+    chunked = f"PUT {group}-chunked HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks
+    assert b"HTTP/1.1 201" in _raw(server, chunked)
+    asked = f"PUT {group}-asked HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode()
+    got = _raw(server, asked + body)
+    assert got.startswith(b"HTTP/1.1 100 Continue") and b"HTTP/1.1 201" in got
+
+
+def test_writes_sent_at_once_on_one_connection_happen_in_order(server: LiveServer, group: str) -> None:
+    head = f"Host: x\r\nAuthorization: Bearer {server.token}\r\n"
+    requests = []
+    for number in range(20):
+        body = b'{"location":"eastus","tags":{"n":"%d"}}' % number
+        requests.append(f"PUT {group}-row HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    got = _raw(server, b"".join(requests) + f"GET {group}-row HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode())
+    answered = [int(part.partition(b'"')[0]) for part in got.split(b'"tags":{"n":"')[1:]]
+    assert answered == [*range(20), 19]
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_changes_nothing(server: LiveServer, group: str) -> None:
+    place = urlsplit(server.url)
+    for sent in (b"", b'{"location":'):
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=10) as sock:
+            head = f"PUT {group}-left HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+            sock.sendall(f"{head}Content-Length: 40\r\n\r\n".encode() + sent)
+    assert server.call("GET", f"{group}-left").status == 404

@@ -193,6 +193,7 @@ def test_work_enqueued_by_another_process_wakes_a_waiting_one(postgres_url: str)
                 worker.commit([Finish(item)])
                 taken.append(item.key)
 
+    worker.wait_for_work(60)  # ends when it has begun to listen, which counts as having missed something
     thread = threading.Thread(target=work)
     thread.start()
     server.commit([Enqueue("q", "k")])

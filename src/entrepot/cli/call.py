@@ -84,6 +84,12 @@ class Call:
         """Say whether a flag is given."""
         return bool(getattr(self.options, option, False))
 
+    def is_default(self, option: str) -> bool:
+        """Say whether an option's value is the one that the grammar gives it."""
+        name = "--" + option.replace("_", "-")
+        defaults = [entry[1].get("default") for entry in self.command.options if entry[0][0] == name and len(entry) > 1]
+        return self.text(option) in defaults
+
     def words(self, option: str) -> list[str]:
         """Return the words of an option that takes several."""
         return list(getattr(self.options, option, None) or ())

@@ -66,12 +66,15 @@ class Connection:
             if isinstance(error, TimeoutError):
                 raise NoServer(f"No answer from {self._host}:{self._port} in {self._timeout_s:.0f} s.") from error
             if fresh or method not in IDEMPOTENT:
-                raise NoServer(f"No server answers at {self._host}:{self._port}: {_reason(error)}.") from error
+                raise self._nobody(error) from error
         try:  # the server had closed the idle connection
             return self._exchange(method, target, headers, body)
         except (OSError, EOFError) as error:
             self.close()
-            raise NoServer(f"No server answers at {self._host}:{self._port}: {_reason(error)}.") from error
+            raise self._nobody(error) from error
+
+    def _nobody(self, error: BaseException) -> NoServer:
+        return NoServer(f"No server answers at {self._host}:{self._port}: {_reason(error)}.", hint="entrepot up")
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._socket is None:

@@ -77,6 +77,7 @@ class HashCache:
                 self._database.execute("pragma synchronous = off")
                 self._database.execute(_TABLE)
             except (OSError, sqlite3.Error):
+                self.close()
                 self._is_broken = True
         return self._database
 

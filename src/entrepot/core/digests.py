@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, NewType
 
@@ -9,6 +10,7 @@ Digest = NewType("Digest", str)
 """Lower-case hex SHA-256, 64 characters, without prefix."""
 
 CHUNK_BYTES = 1 << 20
+_HEX = re.compile("[0-9a-f]{64}")
 
 
 def digest_of(data: bytes) -> Digest:
@@ -34,4 +36,4 @@ def digest_json(value: Any) -> Digest:
 
 def is_digest(text: str) -> bool:
     """Say whether text is 64 lower-case hex characters."""
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    return _HEX.fullmatch(text) is not None

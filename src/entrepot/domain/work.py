@@ -5,11 +5,14 @@ server are released at start, those of others run out.
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from entrepot.core.digests import digest_of
 from entrepot.core.errors import EntrepotError, RevisionMismatch
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Finish, Postpone, ReleaseLeases, Work
@@ -25,15 +28,16 @@ log = logging.getLogger(__name__)
 
 
 class Workers:
-    """Threads that work off the queues named in `handlers`, at most `slots[queue]` (else one) items at a time."""
+    """Threads that work off the queues named in `handlers`, at most `slots[queue]` (else one) items at a time.
 
-    def __init__(
-        self, hub: Hub, handlers: Mapping[str, Handler], slots: Mapping[str, int], *, owner: str = "server"
-    ) -> None:
+    `owner` names this server among others on the same store, the same at each of its starts.
+    """
+
+    def __init__(self, hub: Hub, handlers: Mapping[str, Handler], slots: Mapping[str, int], *, owner: str = "") -> None:
         self._hub = hub
         self._handlers = dict(handlers)
         self._slots = {queue: max(1, slots.get(queue, 1)) for queue in handlers}
-        self._owner = owner
+        self._owner = owner or _name_of(hub.settings.home)
         self._guard = threading.Lock()
         self._free = dict(self._slots)
         self._running: dict[int, Work] = {}
@@ -177,3 +181,8 @@ class Workers:
                     self._hub.documents.commit([Postpone(work, renew_s=_LEASE_S)])
                 except Exception as error:
                     log.warning("the lease of %s %s could not be renewed: %s", work.queue, work.key, error)
+
+
+def _name_of(home: Path) -> str:
+    """Return a server's name on its store: a home has one server, and a digest is no prefix of another's."""
+    return f"{socket.gethostname()}-{digest_of(str(home).encode())[:12]}"

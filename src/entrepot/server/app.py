@@ -29,6 +29,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BODY_LIMIT_BYTES = 32 << 20
+SMALL_BODY_BYTES = 64 << 10
 ANONYMOUS = Principal(id="", name="anonymous", kind="Anonymous")
 _CLOSE: Header = (b"connection", b"close")
 _SECURITY: tuple[Header, ...] = (
@@ -66,14 +67,45 @@ class Application:
         request_id = self._new_request_id()
         origins = self._origins[scope["scheme"]]
         try:
-            headers: dict[bytes, bytes] = dict(scope["headers"])
-            route, params = self._find("GET", scope["path"], headers)
-            if not route.inline:
+            if not self._is_inline(scope["path"]):
                 return None
-            answer = route.handler(self._call(scope, route, params, headers, request_id, origins))
+            route, call = self._called(scope, request_id, origins)
+            answer = route.handler(call)
         except Exception as error:
             answer = _failed(error, request_id, scope)
         return self._finished(answer, request_id, origins)
+
+    def _is_inline(self, path: str) -> bool:
+        try:
+            return self._router.match("GET", path)[0].inline
+        except EntrepotError:
+            return True  # to be refused at once
+
+    def answer_apart(self, scope: Scope, body: bytes, done: Callable[[Answer], None]) -> None:
+        """Run a short handler on a thread and call `done` there with its complete answer."""
+        self._writers.submit(self._run, scope, body, done)
+
+    def is_short(self, scope: Scope) -> bool:
+        """Say whether `answer_apart` may answer this: the body is small, the route neither waits nor streams."""
+        for name, value in scope["headers"]:
+            if name == b"transfer-encoding" or (name == b"content-length" and int(value) > SMALL_BODY_BYTES):
+                return False
+        try:
+            route, _ = self._router.match(scope["method"], scope["path"])
+        except EntrepotError:
+            return False
+        return not (route.is_long or route.takes_stream)
+
+    def _run(self, scope: Scope, body: bytes, done: Callable[[Answer], None]) -> None:
+        request_id = self._new_request_id()
+        origins = self._origins[scope["scheme"]]
+        try:
+            route, call = self._called(scope, request_id, origins)
+            call.body = body
+            answer = route.handler(call)
+        except Exception as error:
+            answer = _failed(error, request_id, scope)
+        done(self._finished(answer, request_id, origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,30 +127,22 @@ class Application:
         await self._send(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str, origins: Origins) -> Answer:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        route, params = self._find(scope["method"], scope["path"], headers)
-        call = self._call(scope, route, params, headers, request_id, origins)
+        route, call = self._called(scope, request_id, origins)
         loop = asyncio.get_running_loop()
         if route.takes_stream:
             call.stream = io.BufferedReader(_BodyStream(receive, loop), 1 << 20)
         elif scope["method"] not in ("GET", "HEAD"):
-            call.body = await _read_body(receive, headers)
+            call.body = await _read_body(receive, call.headers)
         pool = self._waiters if route.is_long or route.takes_stream else self._writers
         return await loop.run_in_executor(pool, route.handler, call)
 
-    def _call(
-        self,
-        scope: Scope,
-        route: Route,
-        params: Mapping[str, str],
-        headers: Mapping[bytes, bytes],
-        request_id: str,
-        origins: Origins,
-    ) -> Call:
-        site = self._site
+    def _called(self, scope: Scope, request_id: str, origins: Origins) -> tuple[Route, Call]:
+        """Return the route and the call of its handler, by whom it is. Raises EntrepotError."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        method, path, site = scope["method"], scope["path"], self._site
+        route, params = self._find(method, path, headers)
         who = ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization"))
-        query = scope["query_string"]
-        return Call(site, scope["method"], scope["path"], params, query, headers, who, request_id, origins)
+        return route, Call(site, method, path, params, scope["query_string"], headers, who, request_id, origins)
 
     def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
         try:
@@ -191,7 +215,7 @@ async def _awaited(receive: Receive) -> Message:
     return await receive()
 
 
-async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+async def _read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > BODY_LIMIT_BYTES:
         raise TooLarge(f"The body has {int(announced)} bytes; the limit is {BODY_LIMIT_BYTES}")

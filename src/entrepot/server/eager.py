@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol with a short way for reads that are answered without waiting.
+"""uvicorn's HTTP protocol with short ways for the requests that neither wait nor stream: nearly all.
 
 A point read takes 0.01 ms, a tenth of what the general way around it takes: a task in the loop's next round, two
-ASGI messages, and a check of every header that we made ourselves.
+ASGI messages, and a check of every header that we made ourselves. So reads are answered as soon as their headers are
+complete, and small writes handed to a thread when their body is. All else goes uvicorn's way.
 """
 
 from http import HTTPStatus
@@ -16,16 +17,42 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".en
 
 
 class EagerProtocol(HttpToolsProtocol):
-    """Answers inline reads as soon as their headers are complete; all else goes uvicorn's way."""
+    """Answers inline reads at once and short writes without a task."""
+
+    _held: tuple[RequestResponseCycle, Any] | None = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        answer = None
-        if isinstance(app, Application) and not cycle.flow.write_paused:
-            answer = app.answer_now(cast(Scope, cycle.scope))
-        if answer is None:
+        scope = cast(Scope, cycle.scope)
+        if not isinstance(app, Application) or cycle.flow.write_paused:
             super()._start_asgi_task(cycle, app)
-            return
+        elif answer := app.answer_now(scope):
+            self._complete(cycle, answer)
+        elif cycle.waiting_for_100_continue or not app.is_short(scope):
+            super()._start_asgi_task(cycle, cast(Any, app))
+        elif cycle.more_body:
+            self._held = (cycle, app)  # until its body is complete
+        else:
+            self._hand_over(cycle, app)
+
+    def on_message_complete(self) -> None:
+        """Hand the request whose body is complete now to a thread."""
+        super().on_message_complete()
+        if self._held is not None and not self._held[0].more_body:
+            cycle, app = self._held
+            self._held = None
+            self._hand_over(cycle, app)
+
+    def _hand_over(self, cycle: RequestResponseCycle, app: Application) -> None:
+        def done(answer: Answer) -> None:
+            self.loop.call_soon_threadsafe(self._complete, cycle, answer)
+
+        app.answer_apart(cast(Scope, cycle.scope), bytes(cycle.body), done)
+
+    def _complete(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+        assert answer.chunks is None, "only routes that are long may stream"
         cycle.response_started = cycle.response_complete = True
+        if cycle.disconnected:
+            return
         cycle.transport.write(_rendered(answer, cycle))
         if not cycle.keep_alive:
             cycle.transport.close()
@@ -40,5 +67,7 @@ def _rendered(answer: Answer, cycle: RequestResponseCycle) -> bytes:
         parts += (name, b": ", value, b"\r\n")
     if not cycle.keep_alive:
         parts.append(b"connection: close\r\n")
-    parts += (b"\r\n", answer.body)
+    parts.append(b"\r\n")
+    if cycle.scope["method"] != "HEAD":
+        parts.append(answer.body)
     return b"".join(parts)

@@ -96,8 +96,10 @@ class Router:
 
     def _search(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         segments = [segment for segment in path.split("/") if segment]
+        found = _descend(self._root, segments, method)
         allowed: set[str] = set()
-        found = _search(self._root, segments, 0, (), method, allowed)
+        if found is None:
+            found = _search(self._root, segments, 0, (), method, allowed)
         if found is not None:
             (route, names), values = found
             return route, MappingProxyType(dict(zip(names, values, strict=True)))
@@ -107,6 +109,23 @@ class Router:
 
 
 _Found = tuple[tuple[Route, tuple[str, ...]], tuple[str, ...]]
+
+
+def _descend(node: _Node, segments: list[str], method: str) -> _Found | None:
+    """Follow a path as long as there is only one way to go, as on nearly all; None means: search."""
+    values: list[str] = []
+    for segment in segments:
+        child = node.literals.get(segment) or node.literals.get(segment.lower())
+        if node.rest or (child is not None and node.parameter is not None):
+            return None
+        if child is None:
+            child = node.parameter
+            values.append(segment)
+        if child is None:
+            return None
+        node = child
+    hit = node.routes.get(method)
+    return (hit, tuple(values)) if hit else None
 
 
 def _search(

@@ -57,9 +57,9 @@ def update(call: Call) -> Json:
 
 
 def delete(call: Call) -> None:
-    """Delete a registry and all its assets."""
-    name = call.text("name")
-    call.console.confirm(f"Delete the registry {name} with all its assets?", is_agreed=not call.has("yes"))
+    """Delete a registry and all its assets. `az` does not ask, so nor do we where nobody can answer."""
+    is_agreed = call.flag("yes") or not call.console.is_terminal
+    call.console.confirm(f"Delete the registry {call.text('name')} with all its assets?", is_agreed=is_agreed)
     call.session.delete(_address(call), wait=not call.flag("no_wait"))
 
 

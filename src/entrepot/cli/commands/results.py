@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def cut(call: Call, items: Iterable[Json]) -> list[Json]:
-    """Return as many items as --max-results allows, with a warning when there are more by default's fault."""
+    """Return as many items as --max-results allows, with a warning when it is the default that cuts the list."""
     most = None if call.flag("all_results") else call.number("max_results")
     if most is None:
         return list(items)
     found = list(islice(items, most + 1))
-    if len(found) > most:
+    if len(found) > most and call.is_default("max_results"):
         call.console.warn(f"Showing the first {most}; there are more. --max-results N or --all-results shows them.")
     return found[:most]
 

@@ -98,16 +98,15 @@ def down(call: Call) -> None:
     """Ask the server of the home to end, and wait until it has."""
     import signal
 
-    running = _running(call.home)
-    if not running:
+    pid = _holder(call.home)
+    if pid is None:
         call.console.note(f"No server runs with the home {call.home}.")
         return
-    pid = running["pid"]
     os.kill(pid, signal.SIGTERM)
     limit = float(call.number("timeout") or 60)
     end = time.monotonic() + limit
     while time.monotonic() < end:
-        if not _is_locked(call.home):
+        if _holder(call.home) is None:
             call.console.note(f"Stopped the server of {call.home}.")
             return
         time.sleep(GLANCE_S)
@@ -131,28 +130,29 @@ def version(_: Call) -> Json:
 
 
 def _running(home: str) -> Json:
-    """Return what the home's server tells of itself; None when none holds the home's lock."""
-    if not _is_locked(home):
-        return None
+    """Return what the home's server tells of itself; None when there is none, or it does not answer yet."""
+    pid = _holder(home)
     try:
         with open(f"{home}/run/server.json", "rb") as file:  # noqa: PTH123
-            return json.loads(file.read())
+            told = json.loads(file.read())
     except (OSError, ValueError):
         return None
+    return told if pid is not None and told["pid"] == pid else None
 
 
-def _is_locked(home: str) -> bool:
-    """Say whether a server holds the home: it keeps a lock for as long as it lives, however it ends."""
+def _holder(home: str) -> int | None:
+    """Return the process that holds the home: a server keeps a lock for as long as it lives, however it ends."""
     import fcntl
 
     try:
         descriptor = os.open(f"{home}/run/lock", os.O_RDWR)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
+        text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else None
     finally:
         os.close(descriptor)
-    return False
+    return None

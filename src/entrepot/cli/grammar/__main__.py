@@ -50,6 +50,7 @@ def _add_ours(commands: dict[str, list[dict[str, Any]]]) -> None:
     registry = {"opts": ["--registry-name"]}
     for verb in ("archive", "restore"):
         commands[f"data {verb}"] = [*commands[f"data {verb}"], registry]
+    commands["registry delete"] += [{"opts": ["--yes", "-y"], "flag": True}, {"opts": ["--no-wait"], "flag": True}]
     for noun in ("environment", "component", "data"):
         commands[f"{noun} download"] = commands["model download"]
     for package in commands["online-deployment create"]:

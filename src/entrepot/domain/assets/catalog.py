@@ -3,7 +3,6 @@
 Reading is in `reading.py`, making drafts in `drafting.py`, the commit in `publication.py`; this module is the door.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, StateConflict
@@ -76,7 +75,7 @@ def create(
         raise InvalidRequest("properties must be an object", target="properties")
     _check(ref)
     home = writable_home(hub, ref.scope)
-    ref = replace(ref, scope=home.scope)
+    ref = AssetRef(home.scope, ref.kind, ref.name, ref.version)  # the scope as it was spelled when it was made
     action = access.asset_action(home.key, ref.kind, "write")
     access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
     existing = hub.documents.get(ref.key)

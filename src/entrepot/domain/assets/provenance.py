@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entrepot.core.clock import to_iso
+from entrepot.core.ids import JobOutput, parse_reference
 from entrepot.domain import lineage
 from entrepot.domain.assets.stock import Origin
 from entrepot.domain.hub import Hub, Principal
@@ -15,6 +16,9 @@ from entrepot.domain.scopes import home
 from entrepot.store.documents import Document, Link, View
 
 Json = Any
+
+_JOBS_WALKED = 1000
+"""How many jobs upstream are looked at for the data at the start."""
 
 
 def of_job(hub: Hub, principal: Principal, origin: Origin) -> dict[str, Json]:
@@ -39,6 +43,7 @@ def of_job(hub: Hub, principal: Principal, origin: Origin) -> dict[str, Json]:
         "environment": ours.get("environmentId"),
         "component": ours.get("componentId"),
         "inputs": [name for name in inputs if name],
+        "data": _sources(hub, maker),
     }
     root = ours.get("root") or (origin.name if maker.name != origin.name else None)
     if root and root != maker.name:
@@ -69,6 +74,26 @@ def links(asset_id: str, provenance: Mapping[str, Json]) -> tuple[Link, ...]:
         return ()
     by = {"by": provenance.get("registeredBy"), "output": provenance.get("jobOutput")}
     return (lineage.produced(job, asset_id, {"output": by["output"]}), lineage.registered(job, asset_id, by))
+
+
+def _sources(hub: Hub, maker: Origin) -> list[dict[str, Json]]:
+    """Return the data at the start of all: what no job of the workspace made, each with its digest where known."""
+    found: dict[str, dict[str, Json]] = {}
+    seen, waiting = {maker.name}, [maker.body]
+    while waiting and len(seen) <= _JOBS_WALKED:
+        for data in (waiting.pop(0)["entrepot"].get("inputs") or {}).values():
+            name = (data.get("id") or data.get("uri")) if isinstance(data, dict) else None
+            if not name:
+                continue
+            reference = parse_reference(name)
+            job = reference.job if isinstance(reference, JobOutput) else None
+            document = hub.documents.get(f"{maker.scope.key}/jobs/{job}") if job and job not in seen else None
+            if document is not None and job is not None:
+                seen.add(job)
+                waiting.append(document.body)
+            elif job not in seen:
+                found[name] = {key: data[key] for key in ("id", "uri", "digest") if data.get(key)}
+    return list(found.values())
 
 
 def _maker(hub: Hub, origin: Origin) -> Origin:

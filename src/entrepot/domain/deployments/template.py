@@ -133,10 +133,14 @@ def _functions(template: Json, given: Json, found: dict[str, Json], place: Place
             raise InvalidRequest(f"The template has no variable {name!r}; it has {', '.join(variables) or 'none'}")
         return once(name, "variable", lambda: evaluator.value(variables[name], where=f"variables.{name}"))
 
-    functions: dict[str, Callable[..., Json]] = {
-        **PURE,
-        "parameters": parameters,
-        "variables": variable,
+    functions = {**PURE, **_surroundings(place), "parameters": parameters, "variables": variable}
+    evaluator = Evaluator(functions)
+    return functions
+
+
+def _surroundings(place: Place) -> dict[str, Callable[..., Json]]:
+    """Return the functions that tell where and when the template is deployed."""
+    return {
         "newGuid": new_id,
         "utcNow": lambda *_: to_iso(place.now),
         "subscription": lambda: _subscription(place),
@@ -147,8 +151,6 @@ def _functions(template: Json, given: Json, found: dict[str, Json], place: Place
         "subscriptionResourceId": lambda *parts: _in_subscription(place, *parts),
         "reference": lambda name, *_: {},  # only outputs know what came to be
     }
-    evaluator = Evaluator(functions)
-    return functions
 
 
 def _subscription(place: Place) -> Json:

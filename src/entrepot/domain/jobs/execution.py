@@ -30,7 +30,7 @@ Json = Any
 
 _GLANCE_S = 0.25  # how often a wait for a process looks whether its job was asked to end
 _REPLICATION_PAUSE_S = 1.0
-_MOST_ATTEMPTS = 3
+_MOST_LOSSES = 3
 _LEASE_S = 60.0
 _BUSY = (records.RUNNING, records.FINALIZING, records.CANCEL_REQUESTED)
 
@@ -78,12 +78,14 @@ class Executor:
             self._attend(hub, work, record, backend)
         elif record.status == records.CANCEL_REQUESTED:
             _end(hub, work, record, Status(State.CANCELED, reason=status.reason, sandbox=status.sandbox))
-        elif record.ours["attempt"] >= _MOST_ATTEMPTS:
-            raise UserCodeFailed(f"The step was lost {_MOST_ATTEMPTS} times: {status.reason}")
         else:
-            self._start(hub, work, record, backend)
+            # a launch that this server did not live to make is no loss: nothing of the user's ran
+            losses = record.ours.get("losses", 0) + (status.started is not None)
+            if losses >= _MOST_LOSSES:
+                raise UserCodeFailed(f"The step was lost {losses} times: {status.reason}")
+            self._start(hub, work, record, backend, losses=losses)
 
-    def _start(self, hub: Hub, work: Work, record: Record, backend: ComputeBackend) -> None:
+    def _start(self, hub: Hub, work: Work, record: Record, backend: ComputeBackend, *, losses: int = 0) -> None:
         if _is_waiting(hub, work, record):
             return
         inputs = staging.find_inputs(hub, record)
@@ -102,6 +104,7 @@ class Executor:
         def begin(fresh: Record) -> Sequence[Change]:
             fresh.ours.update(
                 attempt=attempt,
+                losses=losses,
                 inputs={name: given.told() for name, given in inputs.items() if given.uri},
                 reuse=dict(decision.told),
                 backend=backend.name,
@@ -291,7 +294,7 @@ def _fail(hub: Hub, work: Work, record: Record, error: EntrepotError) -> None:
 
 def _fail_or_raise(hub: Hub, work: Work, record: Record, error: Exception) -> None:
     """Have unforeseen trouble tried again a few times; then say so on the job rather than hide it in a log."""
-    if work.attempt < _MOST_ATTEMPTS:
+    if work.attempt < _MOST_LOSSES:
         raise error
     _fail(hub, work, record, EntrepotError(f"The server failed to run this step: {type(error).__name__}: {error}"))
     raise error

@@ -20,6 +20,7 @@ Json = Any
 
 _WORDS = {"command": "its command", "component": "its component", "environment": "its environment", "code": "its code",
           "variables": "its environment variables", "outputs": "its outputs"}  # fmt: skip
+_ANONYMOUS = "/azureml_anonymous"  # the one name that clients give to all inline components: no kin to compare with
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def decide(
             reason = f"the same step ran before as job {earlier.name}, with the same code, environment and inputs"
             return Decision(earlier, _told(reason, reused=True, of=earlier.name, key=key, component=family))
     newest = hub.documents.find(space, "component", family, view=View.ALL, limit=1).documents
-    if not newest:
+    if not newest or str(family).endswith(_ANONYMOUS):
         return Decision(None, _told("no earlier run of its component has completed", **facts))
     other = records.record_of(newest[0])
     return Decision(None, _told(_difference(parts, other), **facts))

@@ -20,6 +20,7 @@ from entrepot.store.blobs import BlobStore
 
 _INLINE_BYTES = 1 << 20  # up to here a second thread costs more than it saves
 _BUFFERS = 6
+_Piece = tuple[memoryview, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +130,15 @@ def _receive_overlapped(
 ) -> int:
     """Receive here, hash in a second thread, write in a third: all three wait or work outside Python's lock."""
     free: SimpleQueue[memoryview | None] = SimpleQueue()
-    filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
-    hashed: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+    filled: SimpleQueue[_Piece | None] = SimpleQueue()
+    hashed: SimpleQueue[_Piece | None] = SimpleQueue()
     failures: list[BaseException] = []
     for _ in range(_BUFFERS):
         free.put(disk.aligned_buffer(STREAMED))
-
-    def hash_on() -> None:
-        while item := filled.get():
-            for hasher in hashers:
-                hasher.update(item[0][: item[1]])
-            hashed.put(item)
-        hashed.put(None)
-
-    def write_on() -> None:
-        while item := hashed.get():
-            try:
-                if not failures:
-                    writer.write(item[0][: item[1]])
-            except BaseException as error:
-                failures.append(error)
-            free.put(None if failures else item[0])
-
-    threads = [threading.Thread(target=work, name="arrival", daemon=True) for work in (hash_on, write_on)]
+    threads = [
+        threading.Thread(target=_hash_on, args=(hashers, filled, hashed), name="arrival", daemon=True),
+        threading.Thread(target=_write_on, args=(writer, hashed, free, failures), name="arrival", daemon=True),
+    ]
     for thread in threads:
         thread.start()
     size = 0
@@ -169,3 +156,27 @@ def _receive_overlapped(
     if failures:
         raise failures[0]
     return size
+
+
+def _hash_on(hashers: list[Any], filled: "SimpleQueue[_Piece | None]", hashed: "SimpleQueue[_Piece | None]") -> None:
+    while item := filled.get():
+        for hasher in hashers:
+            hasher.update(item[0][: item[1]])
+        hashed.put(item)
+    hashed.put(None)
+
+
+def _write_on(
+    writer: disk.Writer,
+    hashed: "SimpleQueue[_Piece | None]",
+    free: "SimpleQueue[memoryview | None]",
+    failures: list[BaseException],
+) -> None:
+    """Write and give the buffers back; after a failure, give None back instead, at which the receiver stops."""
+    while item := hashed.get():
+        try:
+            if not failures:
+                writer.write(item[0][: item[1]])
+        except BaseException as error:
+            failures.append(error)
+        free.put(None if failures else item[0])

@@ -127,6 +127,8 @@ def _address(
     """
     slash = "/" if given.endswith("/") else ""
     scope = home.scope
+    if source.snapshot is not None and home.is_registry:
+        return given, ()
     if not isinstance(scope, WorkspaceScope) or ref.kind not in (MODEL, DATA):
         return snapshot_address(digest, source.name) + slash, ()
     if source.container and source.job is None and not given.startswith(BLOB_ORIGIN + "/"):

@@ -202,7 +202,7 @@ def updated(
     if is_archived != existing.is_archived:
         move_latest(hub, existing, shelf, is_archived=is_archived)
     if "tags" in fields and shelf.body["properties"]["latestVersion"] == body["name"]:
-        shelf.tags, shelf.is_changed = properties["tags"], True
+        shelf.lead_with(body["name"], properties["tags"])
     ref = reading.ref_of(body)
     facets = _facets(ref, properties, body["entrepot"])
     return [Put(existing.key, body, match=existing.revision, is_archived=is_archived, facets=facets)]

@@ -45,7 +45,9 @@ class Shelf:
     def lead_with(self, version: str, tags: dict[str, Json]) -> None:
         """Make a version the latest; the name is found by its tags."""
         self.body["properties"]["latestVersion"] = version
-        self.tags, self.is_changed = tags, True
+        self.is_changed = True
+        if not self.revision or self.body["entrepot"].get("latestTags") != tags:
+            self.tags = tags
 
     def put(self) -> Put:
         """Return the change that writes the container over what was read."""

@@ -29,6 +29,8 @@ def create(session: Session, body: Mapping[str, Json]) -> Json:
     if experiment["lifecycle_stage"] != "active":
         raise InvalidRequest(f"Experiment {experiment['experiment_id']} is deleted: restore it first")
     tags = pairs(body.get("tags"), what="tags")
+    if session.principal.via:  # a further run that a job's code begins is the job's child
+        tags.setdefault("mlflow.parentRunId", session.principal.via)
     name = str(body.get("run_name") or tags.get("mlflow.runName") or f"run-{uuid.uuid4().hex[:8]}")
     run = _empty(uuid.uuid4().hex)
     run["info"] |= {
