@@ -34,6 +34,7 @@ from entrepot.server.routes import (
     jobs,
     metadata,
     mlflow,
+    registered_models,
     registries,
     runhistory,
     workspaces,
@@ -52,11 +53,10 @@ OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
-ROUTES: tuple[Route, ...] = tuple(
-    route
-    for family in (metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
-    for route in family.ROUTES
-)
+FAMILIES = (
+    metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
+)  # fmt: skip
+ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
 
 

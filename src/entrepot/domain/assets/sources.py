@@ -106,7 +106,7 @@ def find_job(
 
     Raises NotFound, and InvalidReference when several workspaces have a job of this name.
     """
-    places = [scope] if scope is not None else _workspaces(hub)
+    places = [scope] if scope is not None else all_workspaces(hub)
     found = [
         (place, document)
         for place in places
@@ -127,7 +127,8 @@ def find_job(
     return found[0]
 
 
-def _workspaces(hub: Hub) -> list[WorkspaceScope]:
+def all_workspaces(hub: Hub) -> list[WorkspaceScope]:
+    """Return all workspaces of the tenant, whoever may see them."""
     found: list[WorkspaceScope] = []
     after: str | None = None
     while True:
