@@ -81,7 +81,7 @@ def test_permission_to_create_does_not_let_overwrite(plane: Plane) -> None:
 
 
 def test_a_bearer_token_is_held_against_the_function_that_was_given(launch: Launcher) -> None:
-    plane = launch(bearer=lambda token: {"reader": "rl", "owner": "racwdl"}.get(token))
+    plane = launch(bearer=lambda token, _: {"reader": "rl", "owner": "racwdl"}.get(token))
     assert plane.ask("PUT", "/container/a", body=b"x", sas="", Authorization="Bearer owner").status == 201
     assert plane.ask("GET", "/container/a", sas="", Authorization="Bearer reader").body == b"x"
     assert plane.ask("PUT", "/container/b", sas="", Authorization="Bearer reader").status == 403

@@ -197,7 +197,6 @@ def test_data_may_point_outside_in_a_workspace_and_not_in_a_registry(
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("azureml://datastores/workspaceblobstore/paths/nowhere", "There is nothing at azureml://datastores"),
         ("azureml://datastores/elsewhere/paths/x", "There is no datastore 'elsewhere'"),
         ("azureml://jobs/nobody/outputs/x", "There is no job 'nobody'"),
         ("azureml://jobs/train/outputs/other", "no output 'other' (its outputs are trained, artifacts"),

@@ -153,7 +153,7 @@ def test_mlflow_is_told_of_errors_in_its_own_words(server: LiveServer, provider:
     api = f"/mlflow/v2.0{provider}/workspaces/dev/api/2.0/mlflow"
     missing = server.call("GET", f"{api}/runs/get?run_id=none")
     assert (missing.status, missing.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
-    assert server.call("POST", f"{api}/registered-models/create", {"name": "x"}).json["error_code"] == "NOT_IMPLEMENTED"
+    assert server.call("POST", f"{api}/webhooks/create", {"name": "x"}).json["error_code"] == "NOT_IMPLEMENTED"
     assert server.call("GET", f"{api}/runs/get?run_id=none", token="bad").status == 401
 
 

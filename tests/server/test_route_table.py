@@ -6,6 +6,7 @@ from entrepot.server.compose import ROUTES
 
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
+    "/msi/token",  # a secret in another header
     "/registrymanagement/v1.0/registries/{registry}/discovery",
 }  # fmt: skip
 

@@ -45,7 +45,7 @@ def documents(tmp_path: Path) -> Iterator[DocumentStore]:
 
 @pytest.fixture
 def containers(documents: DocumentStore, depots: LocalDepots) -> Containers:
-    made = Containers(documents, depots.of, regions=(EAST, WEST))
+    made = Containers(documents, depots.of, regions=lambda: (EAST, WEST))
     made.create(C, region=EAST, owner="registries/contoso")
     return made
 

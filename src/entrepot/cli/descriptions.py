@@ -63,15 +63,17 @@ GROUPS = {
     "deployment": "ARM templates.",
     "deployment group": "Deploy ARM templates to a resource group.",
     "down": "Stop the server.",
+    "env": "What points Azure's and MLflow's clients at the server.",
     "group": "Resource groups.",
     "rest": "Send any request to the server.",
+    "run": "Run a command whose Azure and MLflow clients find the server.",
     "status": "Tell whether the server runs.",
     "up": "Start the server.",
     "version": "Tell the version.",
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status")),
+    ("The server", ("up", "down", "status", "env", "run")),
     ("Machine learning", ("ml",)),
     ("As in az", ("account", "configure", "deployment", "group", "rest", "version")),
 )
@@ -121,6 +123,7 @@ COMMANDS = {
     "deployment group delete": "Forget a deployment; what it made stays.",
     "deployment group what-if": "Tell what a template would change.",
     "down": "Stop the server of this home, and wait until it has ended.",
+    "env": "Print the variables that point Azure's and MLflow's clients at the server: eval \"$(entrepot env)\".",
     "group delete": "Delete a resource group and all that is in it.",
     "ml component prepare-for-sign": "Write what a signature of the component would cover.",
     "ml data list-materialization-status": "List the states of data imports.",
@@ -132,6 +135,7 @@ COMMANDS = {
     "ml workspace provision-network": "Make a workspace's network ready.",
     "ml workspace sync-keys": "Read the keys of a workspace's resources again.",
     "rest": "Send any request to the server, signed in.",
+    "run": "Run the command behind -- with the variables that `env` prints, and end as it ends.",
     "status": "Show where the server of this home runs; exit code 3 when it does not.",
     "up": "Start the server: one process for all roles. Ctrl-C ends it.",
     "version": "Show the versions of Entrepot and Python.",
@@ -157,6 +161,7 @@ OPTIONS = {
     "--endpoint-name": "Name of the endpoint.",
     "--file": "YAML file that says it all; other options go before what it says.",
     "--force-string": "Keep the values of --set as strings.",
+    "--format": "sh, fish, powershell or json. Default: sh.",
     "--headers": "Headers as name=value pairs or JSON.",
     "--help": "Show this help.",
     "--home": "Home of the server. Default: ENTREPOT_HOME, or ~/.entrepot.",
@@ -208,6 +213,8 @@ OPTIONS = {
 
 EXAMPLES = {
     "up": ("entrepot up", "entrepot up --home ./demo --port 0 --https-port 0 --detach"),
+    "env": ('eval "$(entrepot env)"', "entrepot env --format fish | source", "entrepot env --format json"),
+    "run": ("entrepot run -- python train.py",),
     "account show": ("entrepot account show --query id -o tsv",),
     "configure": (
         "entrepot configure --defaults group=contoso-rg workspace=dev location=eastus",

@@ -34,6 +34,8 @@ MODULES: dict[str, str] = {
     "up": "servers up",
     "down": "servers down",
     "status": "servers status",
+    "env": "exports env",
+    "run": "exports run",
 }
 
 

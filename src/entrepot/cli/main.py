@@ -26,7 +26,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line and return its exit code. The installed script calls it."""
-    words = parser.expand_files(sys.argv[1:] if argv is None else argv)
+    ours, behind = parser.behind_dashes(sys.argv[1:] if argv is None else argv)
+    words = parser.expand_files(ours)
     console = Console(
         is_quiet="--only-show-errors" in words, is_verbose="--verbose" in words, is_debug="--debug" in words
     )
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, prefix, rest = parser.find(words)
         if command is None:
             return _group(prefix, rest, console)
-        return _command(command, rest, console)
+        return _command(command, rest, behind, console)
     except UsageFailure as failure:
         console.error(failure.message, hint=failure.hint, usage=failure.usage)
         return failure.exit_code
@@ -52,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unforeseen(error, console)
 
 
-def _command(command: parser.Command, rest: list[str], console: Console) -> int:
+def _command(command: parser.Command, rest: list[str], behind: list[str], console: Console) -> int:
+    if behind and command.words != "run":
+        raise UsageFailure(f"unrecognized arguments: {' '.join(behind)}")
     home_option = next((rest[i + 1] for i, word in enumerate(rest[:-1]) if word == "--home"), None)
     configuration = Configuration(home_of(home_option))
     from entrepot.cli.handlers import handler_of
@@ -72,6 +75,7 @@ def _command(command: parser.Command, rest: list[str], console: Console) -> int:
     if home_option is None and options.home:  # written as --home=DIR
         configuration = Configuration(home)
         options = parser.parse(command, rest, configuration)
+    options.command = behind
     call = Call(command, options, home=home, configuration=configuration, console=console)
     query = _query(options)
     try:

@@ -125,6 +125,15 @@ def parse(
     return namespace
 
 
+def behind_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before the first `--`, and those behind it, which belong to a command that is to be run."""
+    words = list(argv)
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
 def _add(parser: _Parser, names: list[str], special: dict[str, Any], *, is_update: bool) -> None:
     if special.get("flag"):
         parser.add_argument(*names, action="store_true")

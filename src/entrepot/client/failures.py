@@ -35,6 +35,12 @@ class NoServer(Failure):
     """No server of this home answers."""
 
 
+class NoCommand(Failure):
+    """The command that was to be run is not there; the code is a shell's."""
+
+    exit_code = 127
+
+
 class ServiceFailure(Failure):
     """The server refused or failed: its ARM `code` and HTTP `status` beside the message."""
 

@@ -59,6 +59,18 @@ def get(hub: Hub, principal: Principal, subscription: str, name: str) -> Documen
     return document
 
 
+def location(hub: Hub, principal: Principal, subscription: str, name: str) -> str:
+    """Return a group's region; of a group that is not there yet, but that the principal may make, the default one.
+
+    Raises NotFound for others.
+    """
+    key = key_of(subscription, name)
+    if hub.documents.get(key) is None and access.allowed(hub, principal, WRITE, key):
+        return hub.settings.regions[0]
+    region: str = get(hub, principal, subscription, name).body["location"]
+    return region
+
+
 def list_(hub: Hub, principal: Principal, subscription: str, *, after: str | None = None, limit: int = 100) -> Page:
     """Return a page of the subscription's groups that the principal may see."""
     collection = f"subscriptions/{subscription.lower()}/resourcegroups"

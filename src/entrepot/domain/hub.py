@@ -24,6 +24,10 @@ class Depots(Protocol):
         """Return the region's store, opening it at first use."""
         ...
 
+    def known(self) -> tuple[Region, ...]:
+        """Return the regions that have a store already, by name."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

@@ -18,6 +18,7 @@ from entrepot.domain.scopes import (
     missing,
     modified_by,
     offered_region,
+    open_regions,
 )
 from entrepot.store.documents import Change, Document, Facet, Page, Put, View
 
@@ -67,7 +68,9 @@ def _create(
     ]
     documents = hub.documents.commit(changes)
     hub.grants.forget()
-    return next(document for document in documents if document.key == RegistryScope(name).key)
+    made = next(document for document in documents if document.key == RegistryScope(name).key)
+    open_regions(hub, home_of(made).regions)
+    return made
 
 
 def get(hub: Hub, principal: Principal, name: str) -> Document:

@@ -12,9 +12,10 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import BlobMissing, NotFound, RegistryRegionNotSupported, StateConflict
 from entrepot.core.ids import AssetRef, Region, RegistryScope
 from entrepot.core.nouns import KINDS
+from entrepot.domain import access
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
-from entrepot.domain.scopes import Home, home, home_of
+from entrepot.domain.scopes import Home, home, home_of, known_regions
 from entrepot.store import snapshots
 from entrepot.store.documents import Change, Document, Enqueue, Order, Postpone, Put, View, Work
 
@@ -60,6 +61,9 @@ def require_region(hub: Hub, ref: AssetRef, region: Region) -> bool:
     if not isinstance(ref.scope, RegistryScope):
         return home(hub, ref.scope).region == region
     found = home(hub, ref.scope)
+    document = hub.documents.get(ref.key)
+    if _is_public_recipe(ref, document):
+        return True
     if region not in found.regions:
         listed = ", ".join(found.regions)
         raise RegistryRegionNotSupported(
@@ -68,7 +72,6 @@ def require_region(hub: Hub, ref: AssetRef, region: Region) -> bool:
             f"az ml registry update --name {found.scope.name} --file registry.yml",
             target=ref.id,
         )
-    document = hub.documents.get(ref.key)
     if document is None:
         raise NotFound(f"There is no {ref}")
     body = document.body
@@ -76,6 +79,12 @@ def require_region(hub: Hub, ref: AssetRef, region: Region) -> bool:
         _want(hub, ref.key, region)  # made while the region joined, and passed by
         return False
     return is_copied(body, region)
+
+
+def _is_public_recipe(ref: AssetRef, document: Document | None) -> bool:
+    """Say whether this is a curated asset without bytes: such are for all regions, also those opened later."""
+    is_public = isinstance(ref.scope, RegistryScope) and ref.scope.name.lower() == access.PUBLIC_REGISTRY
+    return is_public and document is not None and not document.body["entrepot"].get("snapshot")
 
 
 def is_copied(body: Mapping[str, Json], region: Region) -> bool:
@@ -111,8 +120,8 @@ def _copy(hub: Hub, document: Document, region: Region) -> None:
     target = hub.depots.of(region)
     if digest is None or snapshots.exists(target, digest):
         return
-    for other in (*ours.get("regions", {}), *hub.settings.regions):
-        source = hub.depots.of(Region(other))
+    for other in dict.fromkeys((*map(Region, ours.get("regions", {})), *known_regions(hub))):
+        source = hub.depots.of(other)
         if other != region and snapshots.exists(source, digest):
             snapshots.copy(source, target, digest)
             return

@@ -1,5 +1,6 @@
 """Homes of assets: what one needs to know of a registry or workspace to act in it, remembered between calls."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ Json = Any
 BLOB_ORIGIN = "https://blob.entrepot.invalid"
 API_ORIGIN = "https://api.entrepot.invalid"
 LOCAL_REGION = "local"
-"""What single-machine users and samples write for "here": the first configured region."""
+"""What single-machine users and samples write for "here": where regions are not open, the first configured one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,25 @@ def _hint(scope: Scope) -> str:
 def offered_region(settings: Settings, text: str) -> Region:
     """Return a region of this server from any spelling of its name. Raises InvalidName that lists the regions."""
     region = normalise_region(text)
+    if settings.open_regions and settings.is_embedded:
+        return region
     if region == LOCAL_REGION and LOCAL_REGION not in settings.regions:
         return Region(settings.regions[0])
     if region not in settings.regions:
         raise InvalidName(f"There is no region {text!r} on this server; it has {', '.join(settings.regions)}")
     return region
+
+
+def open_regions(hub: Hub, regions: Iterable[Region]) -> None:
+    """Make the regions that something was just put in known to all, if they are none of the configured ones."""
+    for region in regions:
+        if region not in hub.settings.regions:
+            hub.depots.of(region)
+
+
+def known_regions(hub: Hub) -> tuple[Region, ...]:
+    """Return the configured regions, then the others that are in use."""
+    return tuple(dict.fromkeys((*map(Region, hub.settings.regions), *hub.depots.known())))
 
 
 def workspace_of_id(arm_id: str) -> WorkspaceScope:

@@ -11,7 +11,7 @@ from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.scopes import API_ORIGIN, created_by, home, missing, modified_by, offered_region
+from entrepot.domain.scopes import API_ORIGIN, created_by, home, missing, modified_by, offered_region, open_regions
 from entrepot.store.documents import Document, Facet, Page, Put, View
 
 Json = Any
@@ -22,6 +22,10 @@ DELETE = f"{PROVIDER}/workspaces/delete"
 
 REGIONS_SPACE = "regions"
 """Facet space in which workspaces are found by their region."""
+
+
+IDS = "workspaceids"
+"""Collection of the documents that find a workspace by its GUID."""
 
 
 def create(
@@ -52,13 +56,14 @@ def _create(
     documents = hub.documents.commit(
         [
             Put(scope.key, fresh, match=0, facets=facets),
-            Put(f"workspaceids/{guid}", pointer, match=0),
+            Put(f"{IDS}/{guid}", pointer, match=0),
             *stores,
             computes.new_default(hub, principal, scope, region),
             *groups.ensured(hub, principal, scope.subscription, scope.resource_group, location),
             audit.record(principal, WRITE, target=scope.arm_id, now=hub.clock.now(), request_id=request_id),
         ]
     )
+    open_regions(hub, [region])
     return documents[0], True
 
 
@@ -136,7 +141,7 @@ def region_of(hub: Hub, scope: Scope) -> Region:
 
 def by_guid(hub: Hub, guid: str) -> WorkspaceScope:
     """Return the workspace with this GUID. Raises NotFound."""
-    pointer = hub.documents.get(f"workspaceids/{guid}")
+    pointer = hub.documents.get(f"{IDS}/{guid}")
     if pointer is None:
         raise NotFound(f"There is no workspace with the id {guid}")
     parts = pointer.body["id"].strip("/").split("/")

@@ -2,7 +2,6 @@
 
 import contextlib
 import getpass
-import hmac
 import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -12,34 +11,37 @@ from typing import Any
 import entrepot
 from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
-from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
 from entrepot.domain import access, environments, gallery, removal, replication
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
+from entrepot.domain.scopes import known_regions
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
 from entrepot.server.authentication import Authenticator, TokenSigner
-from entrepot.server.dataplane.listener import DataPlane
-from entrepot.server.dataplane.sas import PERMISSIONS, SasSigner
+from entrepot.server.dataplane.bearers import Bearers
+from entrepot.server.dataplane.listener import Bearer, DataPlane
+from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.keys import load_key, load_token
 from entrepot.server.routes import (
     arm,
     assets,
     deployments,
+    identity,
     jobs,
     metadata,
     mlflow,
+    registered_models,
     registries,
     runhistory,
     workspaces,
 )
 from entrepot.server.routing import Route, Router
-from entrepot.server.runfiles import token_file
-from entrepot.server.site import Addresses, Site
+from entrepot.server.runfiles import identity_file, token_file
+from entrepot.server.site import Addresses, Site, spellings
 from entrepot.server.tls import TlsFiles, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
@@ -51,11 +53,10 @@ OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
-ROUTES: tuple[Route, ...] = tuple(
-    route
-    for family in (metadata, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
-    for route in family.ROUTES
-)
+FAMILIES = (
+    metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
+)  # fmt: skip
+ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
 
 
@@ -98,8 +99,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         undo.callback(documents.close)
         depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
         undo.callback(depots.close)
-        regions = [Region(region) for region in settings.regions]
-        containers = Containers(documents, depots.of, regions=regions, clock=clock)
+        containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
         backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
@@ -107,9 +107,14 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         gallery.publish(hub)
         keys = settings.home / "keys"
         sas = SasSigner(load_key(keys / "sas.key"))
-        tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock)
-        owner_token = load_token(token_file(settings.home))
-        planes, ports = _open_planes(settings, containers, depots, sas, owner_token, server_context(tls))
+        origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
+        tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock, addresses=origins)
+        authenticator = Authenticator(
+            owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens, clock=clock,
+            identity_secret=load_token(identity_file(settings.home)),
+        )  # fmt: skip
+        bearer = Bearers(hub, authenticator).permissions
+        planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
             undo.callback(plane.stop)
         site = Site(
@@ -118,7 +123,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")),
             tokens=tokens,
-            authenticator=Authenticator(owner_token=owner_token, owner=owner, signer=tokens, clock=clock),
+            authenticator=authenticator,
             version=entrepot.__version__,
         )
         composition = _assembled(site, planes, depots)
@@ -168,13 +173,10 @@ def _open_planes(
     containers: Containers,
     depots: LocalDepots | CloudDepots,
     sas: SasSigner,
-    owner_token: str,
+    bearer: Bearer,
     context: ssl.SSLContext,
 ) -> tuple[tuple[DataPlane, ...], tuple[int, int]]:
     """Start the listeners for bytes beside those of the API, each on the next port if it is free."""
-
-    def bearer(token: str) -> str | None:
-        return PERMISSIONS if hmac.compare_digest(token.encode(), owner_token.encode()) else None
 
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(

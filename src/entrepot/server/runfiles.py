@@ -1,4 +1,4 @@
-"""The files by which a server is found: `run/lock`, `run/server.json`, `run/token`. Standard library only."""
+"""The files by which a server is found, below `run/`: lock, server.json, token, identity. Standard library only."""
 
 import fcntl
 import json
@@ -28,6 +28,11 @@ class ServerFile:
 def token_file(home: Path) -> Path:
     """Return the file that holds the owner's bearer token."""
     return home / "run" / "token"
+
+
+def identity_file(home: Path) -> Path:
+    """Return the file that holds the secret with which Azure clients of this user ask for tokens."""
+    return home / "run" / "identity"
 
 
 def write_server_file(home: Path, server: ServerFile) -> None:

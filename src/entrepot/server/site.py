@@ -27,8 +27,8 @@ class Addresses:
         return Origins(
             api=self.https if scheme == "https" else self.http,
             blob=self.blob_https,
-            api_hosts=_spellings(self.http, self.https),
-            blob_hosts=_spellings(self.blob_http, self.blob_https),
+            api_hosts=spellings(self.http, self.https),
+            blob_hosts=spellings(self.blob_http, self.blob_https),
         )
 
 
@@ -46,7 +46,8 @@ class Site:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-def _spellings(*origins: str) -> tuple[str, ...]:
+def spellings(*origins: str) -> tuple[str, ...]:
+    """Return each `host:port` under which the same listeners answer."""
     hosts = {origin.partition("://")[2] for origin in origins}
     names = {host.rpartition(":")[2] for host in hosts}
     loopback = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]") for port in names}

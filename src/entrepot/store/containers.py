@@ -72,7 +72,7 @@ def snapshot_of_container(name: str) -> Digest | None:
 
 
 class Containers:
-    """Containers, their blobs and their mounts. `store_of` gives a region's bytes; `regions` is searched in order
+    """Containers, their blobs and their mounts. `store_of` gives a region's bytes; `regions()` are searched in order
     for the snapshots of implicit containers.
     """
 
@@ -81,12 +81,12 @@ class Containers:
         documents: DocumentStore,
         store_of: Callable[[Region], BlobStore],
         *,
-        regions: Sequence[Region] = (),
+        regions: Callable[[], Sequence[Region]] = tuple,
         clock: Clock | None = None,
     ) -> None:
         self._documents = documents
         self._store_of = store_of
-        self._regions = tuple(regions)
+        self._regions = regions
         self._clock = clock or SystemClock()
         self._manifests = Manifests()
 
@@ -316,7 +316,7 @@ class Containers:
         return found.modified if found else 0
 
     def _holder(self, digest: Digest, preferred: Region | None = None) -> BlobStore | None:
-        for region in (preferred, *self._regions) if preferred else self._regions:
+        for region in (preferred, *self._regions()) if preferred else self._regions():
             blobs = self._store_of(region)
             if snapshots.exists(blobs, digest):
                 return blobs

@@ -17,6 +17,7 @@ class LocalDepots:
         self._fsync = fsync
         self._lock = threading.Lock()
         self._opened: dict[Region, LocalStore] = {}
+        self._found = _folders(root)
 
     def of(self, region: Region) -> BlobStore:
         """Return the region's store."""
@@ -25,7 +26,12 @@ class LocalDepots:
         with self._lock:
             if region not in self._opened:
                 self._opened[region] = LocalStore(self._root / region, fsync=self._fsync)
+                self._found |= {region}
             return self._opened[region]
+
+    def known(self) -> tuple[Region, ...]:
+        """Return the regions that have a folder, by name."""
+        return tuple(sorted(self._found))
 
     def close(self) -> None:
         """Finish what was put and remove the staging folders."""
@@ -55,10 +61,23 @@ class CloudDepots:
                 self._opened[region] = self._open(self._bucket, prefix=region, staging=staging)
             return self._opened[region]
 
+    def known(self) -> tuple[Region, ...]:
+        """Return the regions that were used since the start, by name; a bucket's prefixes are not listed."""
+        with self._lock:
+            return tuple(sorted(self._opened))
+
     def close(self) -> None:
         """Forget the stores."""
         with self._lock:
             self._opened.clear()
+
+
+def _folders(root: Path) -> frozenset[Region]:
+    """Return the regions that an earlier process used. One process at a time has the folder."""
+    try:
+        return frozenset(Region(place.name) for place in root.iterdir() if place.is_dir())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def open_depots(root: Path, *, url: str = "", fsync: bool = True) -> LocalDepots | CloudDepots:

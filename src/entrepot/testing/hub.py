@@ -6,11 +6,12 @@ from typing import Any
 
 from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock, SystemClock, new_id
-from entrepot.core.ids import AssetRef, Region
+from entrepot.core.ids import AssetRef
 from entrepot.core.settings import Settings
 from entrepot.domain import access
 from entrepot.domain.assets import sources, uploads
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.scopes import known_regions
 from entrepot.store import paths, snapshots
 from entrepot.store.containers import Containers
 from entrepot.store.depots import open_depots
@@ -34,8 +35,7 @@ def make_hub(
     ticking = clock or SystemClock()
     documents = open_documents(folder / "entrepot.db", fsync=chosen.fsync)
     depots = open_depots(folder / "regions", fsync=chosen.fsync)
-    regions = tuple(Region(region) for region in chosen.regions)
-    containers = Containers(documents, depots.of, regions=regions, clock=ticking)
+    containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id)
     access.bootstrap(hub, owner)
     return hub

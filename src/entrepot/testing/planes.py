@@ -148,7 +148,7 @@ class Launcher:
     def __call__(self, **options: Any) -> Plane:
         """Start a data plane with DataPlane's options."""
         clock = HeldClock()
-        containers = Containers(self.documents, self.depots.of, regions=(EAST, WEST), clock=clock)
+        containers = Containers(self.documents, self.depots.of, regions=lambda: (EAST, WEST), clock=clock)
         containers.create(C, region=EAST, owner="registries/contoso")
         signer = SasSigner(b"k" * 32)
         plane = DataPlane(containers, self.depots, signer, clock=clock, **options)

@@ -37,4 +37,7 @@ def _contents(properties: Properties, ours: Mapping[str, Json]) -> dict[str, Jso
     return {"type": properties.get("dataType"), **bytes_, **other_contents(properties, known)}
 
 
-RULES = Rules(address=("dataUri",), normalise=_normalise, contents=_contents, inspect=_inspect, may_be_outside=True)
+RULES = Rules(
+    address=("dataUri",), normalise=_normalise, contents=_contents, inspect=_inspect,
+    may_be_outside=True, may_be_late=True,
+)  # fmt: skip

@@ -62,6 +62,7 @@ class Rules:
     inspect: Callable[[AssetRef, Properties, Content], None] = _accept
     needs_bytes: bool = True
     may_be_outside: bool = False
+    may_be_late: bool = False  # in a workspace, at a place in a datastore where nothing lies yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +128,7 @@ def other_contents(properties: Properties, known: tuple[str, ...]) -> dict[str, 
 
 
 def snapshot_contents(ours: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the bytes of a version as content to compare."""
+    """Return the bytes of a version, or the place where they are awaited, as content to compare."""
+    if ours.get("awaits"):
+        return {"path": ours["awaits"]["address"]}
     return {"content": f"sha256:{ours['snapshot']}"} if ours.get("snapshot") else {}

@@ -53,4 +53,4 @@ def _contents(properties: Properties, ours: Mapping[str, Json]) -> dict[str, Jso
     return {"type": properties.get("modelType"), **snapshot_contents(ours), **other_contents(properties, known)}
 
 
-RULES = Rules(address=("modelUri",), normalise=_normalise, contents=_contents, inspect=_inspect)
+RULES = Rules(address=("modelUri",), normalise=_normalise, contents=_contents, inspect=_inspect, may_be_late=True)

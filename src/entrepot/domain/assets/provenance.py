@@ -10,7 +10,7 @@ from typing import Any
 from entrepot.core.clock import to_iso
 from entrepot.core.ids import JobOutput, parse_reference
 from entrepot.domain import lineage
-from entrepot.domain.assets.sources import Origin
+from entrepot.domain.assets.stock import Origin
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import home
 from entrepot.store.documents import Document, Link, View

@@ -72,6 +72,8 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
         raise InvalidReference(f"{pointer.kind.noun} {pointer.name} stands in no registry or workspace")
     if pointer.version is not None and pointer.version != DEFAULT_COMPONENT_VERSION:
         return get(hub, principal, AssetRef(scope, pointer.kind, pointer.name, pointer.version))
+    if pointer.label is not None and (version := _aliased(hub, principal, pointer.within(scope))):
+        return get(hub, principal, AssetRef(scope, pointer.kind, pointer.name, version))
     if pointer.label is not None and pointer.label not in _DEFAULT_LABELS:
         raise NotFound(
             f"Asset {pointer.name} with version label {pointer.label} does not exist in {scope}; the label is 'latest'"
@@ -81,6 +83,15 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
         home(hub, scope)
         raise NotFound(f"Asset {pointer.name} does not exist in {scope} ({pointer.kind.noun})")
     return newest
+
+
+def _aliased(hub: Hub, principal: Principal, pointer: AssetPointer) -> str | None:
+    """Return the version for which an alias stands that MLflow's users gave; None for other labels."""
+    assert pointer.scope is not None
+    ref = AssetRef(pointer.scope, pointer.kind, pointer.name, "")
+    container = hub.documents.get(ref.container_key) if may_read(hub, principal, ref) else None
+    version: str | None = ((container.body["entrepot"].get("aliases") or {}) if container else {}).get(pointer.label)
+    return version
 
 
 def _newest(hub: Hub, principal: Principal, ref: AssetRef) -> Document | None:

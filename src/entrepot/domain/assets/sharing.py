@@ -24,7 +24,7 @@ from entrepot.core.ids import (
 )
 from entrepot.core.nouns import COMPONENT, ENVIRONMENT
 from entrepot.domain import access, lineage
-from entrepot.domain.assets import provenance, reading, references, sources
+from entrepot.domain.assets import awaited, provenance, reading, references
 from entrepot.domain.assets.environment import build_digest
 from entrepot.domain.assets.kind import MUTABLE, SERVER_FILLED, Draft, address_in, with_address
 from entrepot.domain.assets.kinds import rules_of
@@ -32,6 +32,7 @@ from entrepot.domain.assets.publishing import comparison
 from entrepot.domain.assets.publishing.drafting import component_ours, snapshot_address, used_links
 from entrepot.domain.assets.publishing.publication import publish
 from entrepot.domain.assets.references import Pin
+from entrepot.domain.assets.stock import region_with
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import Home, home, writable_home
 from entrepot.store import snapshots
@@ -97,6 +98,7 @@ class _Closure:
 
     def take(self, document: Document, *, wanted: AssetRef | None = None) -> str:
         """Plan a version's publication and return its id in the registry; `wanted` None: its own name if it can be."""
+        document = awaited.settled(self.hub, document)
         body = document.body
         source_id: str = body["id"]
         if wanted is None and source_id in self._taken:
@@ -195,7 +197,7 @@ class _Closure:
     def _bring(self, digest: Digest, regions: tuple[str, ...]) -> None:
         store = self.hub.depots.of(self.target.region)
         if not snapshots.exists(store, digest):
-            origin = sources.region_with(self.hub, digest, regions)
+            origin = region_with(self.hub, digest, regions)
             snapshots.copy(self.hub.depots.of(origin), store, digest)
 
     def _provenance(self, document: Document, origin: Home) -> dict[str, Json]:

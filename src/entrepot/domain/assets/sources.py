@@ -4,7 +4,7 @@ Containers of this server, datastores, job outputs, MLflow run artifacts, other 
 fetched. A caller gets only bytes that it may read where they are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from entrepot.core.digests import Digest
@@ -21,12 +21,12 @@ from entrepot.core.ids import (
     WorkspaceScope,
     parse_reference,
 )
-from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import PROVIDER, Kind
 from entrepot.domain import access, datastores, workspaces
-from entrepot.domain.assets import reading
+from entrepot.domain.assets import awaited, reading
+from entrepot.domain.assets.stock import Origin, Source, located, region_with
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.scopes import BLOB_ORIGIN, Home, home
+from entrepot.domain.scopes import BLOB_ORIGIN, Home, home, workspace_of_id
 from entrepot.store import snapshots
 from entrepot.store.containers import snapshot_of_container
 from entrepot.store.documents import Document, View
@@ -38,45 +38,8 @@ DATASTORES_READ = f"{PROVIDER}/workspaces/datastores/read"
 ARTIFACTS = "artifacts"
 _UNCHANGING = (0, 0)
 _REMEMBERED_FILES = 64
+_PAGE = 1000
 _DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job, which lies within its artifacts
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The job that bytes came from, with its document's body."""
-
-    scope: WorkspaceScope
-    name: str
-    output: str
-    body: dict[str, Json]
-
-    @property
-    def id(self) -> str:
-        """The job's ARM id."""
-        return f"{self.scope.arm_id}/jobs/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Bytes that are here. `manifest` is relative to `name`; `container` and `path` are where they have names.
-
-    `snapshot` is set when they are known to be a whole snapshot that the region has.
-    """
-
-    manifest: Manifest
-    name: str
-    is_file: bool
-    region: Region
-    container: str
-    path: str
-    job: Origin | None = None
-    asset: Document | None = None
-    snapshot: Digest | None = None
-
-    @property
-    def tree(self) -> Manifest:
-        """The snapshot to keep: a folder's files lie below its base name, a file has it."""
-        return self.manifest if self.is_file else self.manifest.prefixed(self.name)
 
 
 def resolve(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kind) -> Source | None:
@@ -104,8 +67,26 @@ def resolve(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kind
     )
 
 
+def promised(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kind) -> dict[str, Json] | None:
+    """Return the place where bytes may come to lie later, when an address names one: a path in a datastore.
+
+    Only workspaces wait for bytes, as Azure's do. Raises NotFound when there is no such datastore.
+    """
+    reference = parse_reference(text, kind) if "://" in text and not text.startswith(BLOB_ORIGIN) else None
+    if not isinstance(reference, DatastorePath) or not isinstance(home.scope, WorkspaceScope):
+        return None
+    scope = reference.scope or home.scope
+    access.require_visible(hub, principal, DATASTORES_READ, scope.key, what=f"The {scope}")
+    container = datastores.container_of(hub, scope, reference.datastore)
+    return {"container": container, "path": reference.path.strip("/"), "address": text}
+
+
 def of_document(hub: Hub, document: Document) -> Source:
-    """Return the bytes of an asset version that the caller may read. Raises InvalidRequest when it has none here."""
+    """Return the bytes of an asset version that the caller may read; those that it waited for are kept from now on.
+
+    Raises InvalidRequest when it has none here, NotFound while they have not come.
+    """
+    document = awaited.settled(hub, document)
     body = document.body
     ours = body["entrepot"]
     if not ours.get("snapshot"):
@@ -118,14 +99,6 @@ def of_document(hub: Hub, document: Document) -> Source:
     return Source(whole.subtree(name), name, is_file, region, "", "", asset=document)
 
 
-def region_with(hub: Hub, digest: Digest, preferred: tuple[str, ...] = ()) -> Region:
-    """Return a region whose store has the snapshot, the preferred ones first. Raises NotFound."""
-    for region in dict.fromkeys((*preferred, *hub.settings.regions)):
-        if snapshots.exists(hub.depots.of(Region(region)), digest):
-            return Region(region)
-    raise NotFound(f"no region of this server has the snapshot {digest}")
-
-
 def find_job(
     hub: Hub, principal: Principal, name: str, scope: WorkspaceScope | None
 ) -> tuple[WorkspaceScope, Document]:
@@ -133,7 +106,7 @@ def find_job(
 
     Raises NotFound, and InvalidReference when several workspaces have a job of this name.
     """
-    places = [scope] if scope is not None else _workspaces(hub)
+    places = [scope] if scope is not None else all_workspaces(hub)
     found = [
         (place, document)
         for place in places
@@ -146,7 +119,7 @@ def find_job(
             f"There is no job {name!r}" + (f" in {scope}" if scope else " in any workspace that you may see")
         )
     if len(found) > 1:
-        names = ", ".join(place.name for place, _ in found)
+        names = ", ".join(sorted(place.name for place, _ in found))
         raise InvalidReference(
             f"The workspaces {names} all have a job {name!r}: write azureml://subscriptions/<subscription>/"
             f"resourcegroups/<group>/workspaces/<workspace>/jobs/{name}/outputs/<output>"
@@ -154,16 +127,15 @@ def find_job(
     return found[0]
 
 
-def _workspaces(hub: Hub) -> list[WorkspaceScope]:
+def all_workspaces(hub: Hub) -> list[WorkspaceScope]:
+    """Return all workspaces of the tenant, whoever may see them."""
     found: list[WorkspaceScope] = []
-    for region in hub.settings.regions:
-        after: str | None = None
-        while True:
-            page = hub.documents.find(workspaces.REGIONS_SPACE, "workspace", region, view=View.ALL, after=after)
-            found += [scope for d in page.documents if isinstance(scope := reading.home_scope(d), WorkspaceScope)]
-            if (after := page.next) is None:
-                break
-    return found
+    after: str | None = None
+    while True:
+        page = hub.documents.scan(f"{workspaces.IDS}/", after=after, limit=_PAGE)
+        found += [workspace_of_id(document.body["id"]) for document in page.documents]
+        if (after := page.next) is None:
+            return found
 
 
 def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Source:
@@ -176,7 +148,7 @@ def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Sou
     info = hub.containers.describe(container)
     if info is None or info.region is None or not _may_read_of(hub, principal, info.owner):
         raise NotFound(f"There is no container {container!r}, to which {text} points", target="path")
-    return _located(hub, container, path, info.region, text)
+    return located(hub, container, path, info.region, text)
 
 
 def _in_snapshot(hub: Hub, digest: Digest, container: str, path: str, region: Region, text: str) -> Source:
@@ -184,7 +156,7 @@ def _in_snapshot(hub: Hub, digest: Digest, container: str, path: str, region: Re
     key = f"{container}/{path}"
     known: Source | None = hub.memory.recall(key, _UNCHANGING)
     if known is None:
-        known = _located(hub, container, path, region, text)
+        known = located(hub, container, path, region, text)
         if known.tree.digest == digest:
             known = replace(known, snapshot=digest)
         if len(known.manifest.files) <= _REMEMBERED_FILES:
@@ -231,16 +203,7 @@ def _in_datastore(
         hub, principal, DATASTORES_READ, scope.key, what=f"Datastore {reference.datastore!r} in {scope}"
     )
     container = datastores.container_of(hub, scope, reference.datastore)
-    return _located(hub, container, reference.path.strip("/"), found.region, text)
-
-
-def _located(hub: Hub, container: str, path: str, region: Region, text: str) -> Source:
-    try:
-        is_file = bool(path) and hub.containers.stat(container, path) is not None
-        manifest = hub.containers.tree(container, path)
-    except NotFound as error:
-        raise NotFound(f"There is nothing at {text}", target="path") from error
-    return Source(manifest, path.rpartition("/")[2], is_file, region, container, path)
+    return located(hub, container, reference.path.strip("/"), found.region, text)
 
 
 def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, scope: WorkspaceScope | None) -> Source:
@@ -265,7 +228,7 @@ def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, sco
     for attempt in tries:
         path = "/".join(part for part in (entry["path"].strip("/"), attempt.strip("/")) if part)
         try:
-            found = _located(hub, entry["container"], path, region, text)
+            found = located(hub, entry["container"], path, region, text)
         except NotFound:
             continue
         origin = Origin(place, reference.job, reference.output, body)

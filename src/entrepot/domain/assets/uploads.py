@@ -6,8 +6,9 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef, Region, check_asset_name, check_version
 from entrepot.domain import access
+from entrepot.domain.assets import awaited
 from entrepot.domain.assets import reading as catalogue
-from entrepot.domain.assets import sources
+from entrepot.domain.assets.stock import region_with
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import BLOB_ORIGIN, writable_home
 from entrepot.store.containers import snapshot_container
@@ -46,7 +47,7 @@ def start(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = ""
 
 def reading(hub: Hub, principal: Principal, ref: AssetRef) -> Upload:
     """Return the read-only container with a version's bytes, and their path in it. Raises NotFound, InvalidRequest."""
-    document = catalogue.get(hub, principal, ref)
+    document = awaited.settled(hub, catalogue.get(hub, principal, ref))
     body = document.body
     ours = body["entrepot"]
     if not ours.get("snapshot"):
@@ -54,5 +55,5 @@ def reading(hub: Hub, principal: Principal, ref: AssetRef) -> Upload:
         more = f": it points to {address}" if address else ""
         raise InvalidRequest(f"{ref} has no bytes on this server{more}")
     digest = Digest(ours["snapshot"])
-    region = sources.region_with(hub, digest, tuple(ours.get("regions", {})))
+    region = region_with(hub, digest, tuple(ours.get("regions", {})))
     return Upload(snapshot_container(digest), region, ours["path"])

@@ -168,9 +168,9 @@ def operations(hub: Hub, principal: Principal, target: Target) -> list[Json]:
 
 
 def _planned(hub: Hub, principal: Principal, target: Target, body: Json) -> tuple[Place, Plan]:
-    group = groups.get(hub, principal, target.subscription, target.resource_group).body
+    location = groups.location(hub, principal, target.subscription, target.resource_group)
     place = Place(
-        target.subscription, target.resource_group, group["location"], hub.settings.tenant, target.name, hub.clock.now()
+        target.subscription, target.resource_group, location, hub.settings.tenant, target.name, hub.clock.now()
     )
     properties = body.get("properties") or {}
     if str(properties.get("mode", "Incremental")).lower() != "incremental":

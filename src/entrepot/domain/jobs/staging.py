@@ -19,6 +19,7 @@ from entrepot.core.ids import AssetPointer, Region, WorkspaceScope, parse_refere
 from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain.assets import sources
+from entrepot.domain.assets.stock import Source
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, outputs
 from entrepot.domain.jobs.records import Record
@@ -191,7 +192,7 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     return Input(name, kind, uri, None, source.manifest, region, source.is_file, asset_id)
 
 
-def _nearest(hub: Hub, source: sources.Source, region: Region) -> Region:
+def _nearest(hub: Hub, source: Source, region: Region) -> Region:
     """Return the workspace's own region when it has the bytes: a workspace reads there and nowhere else if it can."""
     if source.asset is None or source.region == region:
         return source.region

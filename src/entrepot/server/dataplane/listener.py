@@ -28,7 +28,7 @@ from entrepot.wire.errors import error_body, status_of
 _log = logging.getLogger(__name__)
 _DRAINED_BYTES = 256 << 10
 Operation = Callable[[Request, Context], Answer]
-Bearer = Callable[[str], "str | frozenset[str] | None"]
+Bearer = Callable[[str, str], "str | frozenset[str] | None"]
 
 _BLOB_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("GET", ""): ("r", azure.get_blob),
@@ -70,7 +70,8 @@ _AZURE_CODES = {
 class DataPlane:
     """Serves containers over HTTP, or HTTPS with an `ssl_context`, from `start` to `stop`.
 
-    `bearer` turns a token into permissions (letters of `racwdl`) in all containers, or None. `port` 0 takes any.
+    `bearer` turns a token and a container's name into permissions (letters of `racwdl`); None for a token that is not
+    known. `port` 0 takes any.
     """
 
     def __init__(
@@ -228,7 +229,7 @@ class DataPlane:
     def _authenticate(self, request: Request) -> Grant:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._bearer:
-            permissions = self._bearer(token.strip())
+            permissions = self._bearer(token.strip(), request.container)
             if permissions is None:
                 raise Unauthenticated("the bearer token is not one of this server, or is out of date")
             return Grant(frozenset(permissions))

@@ -6,6 +6,7 @@ from typing import Any
 from entrepot.core.errors import NotFound
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import groups, registries, workspaces
+from entrepot.domain.scopes import known_regions
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route
@@ -33,17 +34,17 @@ def _subscription(call: Call) -> Answer:
 
 
 def _locations(call: Call) -> Answer:
-    regions = call.hub.settings.regions
+    regions = known_regions(call.hub)
     return reply({"value": [arm.location(_known_subscription(call), region) for region in regions]})
 
 
 def _providers(call: Call) -> Answer:
-    regions = call.hub.settings.regions
+    regions = known_regions(call.hub)
     return reply({"value": [arm.provider(_known_subscription(call), name, regions) for name in _NAMESPACES]})
 
 
 def _provider(call: Call) -> Answer:
-    return reply(arm.provider(_known_subscription(call), call.params["namespace"], call.hub.settings.regions))
+    return reply(arm.provider(_known_subscription(call), call.params["namespace"], known_regions(call.hub)))
 
 
 def _known_subscription(call: Call) -> str:

@@ -1,71 +1,42 @@
 """MLflow's REST API below each workspace, and its artifact proxy. What it means is in `domain/jobs/tracking.py`."""
 
 from collections.abc import Callable, Iterator
-from functools import wraps
-from urllib.parse import parse_qsl
 
-from entrepot.core.errors import EntrepotError
 from entrepot.domain.jobs import tracking
 from entrepot.domain.jobs.records import READ, WRITE
 from entrepot.server.artifacts import receive, send
-from entrepot.server.calls import Answer, Call, Handler, reply
+from entrepot.server.calls import Answer, Call, reply
+from entrepot.server.mlflow_answers import fields_of, listed, told
 from entrepot.server.places import WORKSPACE, workspace_of
 from entrepot.server.routing import Route
-from entrepot.wire.mlflow import artifact_list, error_of, fields_of_query
 
 
-def _told(handler: Handler) -> Handler:
-    """Tell errors as MLflow clients read them."""
-
-    @wraps(handler)
-    def answering(call: Call) -> Answer:
-        try:
-            return handler(call)
-        except EntrepotError as error:
-            status, body = error_of(error)
-            return reply(body, status=status)
-
-    return answering
-
-
-@_told
+@told
 def _handle(call: Call) -> Answer:
-    pairs = parse_qsl(call.query_bytes.decode("utf-8", "replace"), keep_blank_values=True)
-    fields = fields_of_query(pairs) if call.method == "GET" else call.object
     scope, endpoint = workspace_of(call), call.params["endpoint"]
-    return reply(tracking.handle(call.hub, call.principal, scope, endpoint, fields, method=call.method))
+    return reply(tracking.handle(call.hub, call.principal, scope, endpoint, fields_of(call), method=call.method))
 
 
-@_told
+@told
 def _put_artifact(call: Call) -> Answer:
     container, name = _place(call, call.params["path"], is_writing=True)
     receive(call, container, name)
     return reply({})
 
 
-@_told
+@told
 def _get_artifact(call: Call) -> Answer:
     container, name = _place(call, call.params["path"], is_writing=False)
     return send(call, container, name)
 
 
-@_told
+@told
 def _list_artifacts(call: Call) -> Answer:
     container, folder = _place(call, call.query.get("path", ""), is_writing=False)
-    base = f"{folder.rstrip('/')}/"
-    files: list[tuple[str, int]] = []
-    folders: list[str] = []
-    marker: str | None = None
-    while True:
-        listing = call.hub.containers.list(container, base, "/", marker)
-        files += ((item.name.removeprefix(base), item.size_bytes) for item in listing.items)
-        folders += (prefix.removeprefix(base) for prefix in listing.prefixes)
-        marker = listing.next
-        if marker is None:
-            return reply(artifact_list(files, folders))
+    return listed(call, container, folder)
 
 
-@_told
+@told
 def _delete_artifact(call: Call) -> Answer:
     container, name = _place(call, call.params["path"], is_writing=True)
     call.hub.containers.delete(container, name)

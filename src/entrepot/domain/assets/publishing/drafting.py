@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from entrepot.core.digests import Digest
-from entrepot.core.errors import InvalidRequest
+from entrepot.core.errors import InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import COMPONENT, DATA, ENVIRONMENT, MODEL
 from entrepot.domain import datastores, lineage
@@ -12,10 +12,10 @@ from entrepot.domain.assets import provenance, references, sources
 from entrepot.domain.assets.environment import build_digest
 from entrepot.domain.assets.kind import Content, Draft, Properties, Rules, address_in, with_address
 from entrepot.domain.assets.kinds import rules_of
-from entrepot.domain.assets.sources import Source
+from entrepot.domain.assets.stock import Source, keep
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import BLOB_ORIGIN, Home
-from entrepot.store import paths, snapshots
+from entrepot.store import paths
 from entrepot.store.containers import snapshot_container
 from entrepot.store.documents import Change, Document, Link
 
@@ -46,20 +46,6 @@ def draft(
     return found
 
 
-def keep(hub: Hub, source: Source, home: Home) -> Digest:
-    """Have a source's bytes as a snapshot in a home's first region; what is there already is not moved."""
-    if source.snapshot is not None and source.region == home.region:
-        return source.snapshot
-    tree = source.tree
-    target = hub.depots.of(home.region)
-    if not snapshots.exists(target, tree.digest):
-        store = hub.depots.of(source.region)
-        snapshots.write(store, tree)
-        if source.region != home.region:
-            snapshots.copy(store, target, tree.digest)
-    return tree.digest
-
-
 def snapshot_address(digest: str, name: str) -> str:
     """Return the address of a snapshot's file or folder in its implicit container."""
     return f"{BLOB_ORIGIN}/{snapshot_container(Digest(digest))}/{name}"
@@ -79,7 +65,13 @@ def _with_bytes(
         body = existing.body
         if address_in(body["properties"], rules.address).rstrip("/") == address.rstrip("/"):
             return _with_old_bytes(found, body)
-    source = sources.resolve(hub, principal, address, home=home, kind=found.ref.kind)
+    try:
+        source = sources.resolve(hub, principal, address, home=home, kind=found.ref.kind)
+    except NotFound:
+        place = sources.promised(hub, principal, address, home=home, kind=found.ref.kind) if rules.may_be_late else None
+        if place is None:
+            raise
+        return replace(found, ours={"awaits": place})
     if source is None:
         return _outside(found, rules, address)
     if not source.manifest.files:
@@ -102,7 +94,7 @@ def _with_bytes(
 
 
 def _with_old_bytes(found: Draft, body: Json) -> Draft:
-    copied = ("snapshot", "path", "provenance")
+    copied = ("snapshot", "path", "provenance", "awaits")
     ours = {name: body["entrepot"][name] for name in copied if name in body["entrepot"]}
     if "flavors" in body["properties"]:
         found.properties["flavors"] = body["properties"]["flavors"]

@@ -1,0 +1,97 @@
+"""Regions: any name that a script of Azure's may use, unless an operator says which there are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrepot.core.errors import InvalidName, NotFound
+from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
+from entrepot.core.nouns import ENVIRONMENT, MODEL
+from entrepot.domain import gallery, registries, replication, workspaces
+from entrepot.domain.assets import catalog
+from entrepot.domain.deployments import deployments
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.scopes import known_regions, offered_region
+from entrepot.testing.hub import OWNER, close_hub, content_of, make_hub, upload
+
+Json = Any
+
+STRANGER = Principal(id="22222222-2222-2222-2222-222222222222", name="Sam")
+WORKSPACE = WorkspaceScope("s1", "rg", "dev")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    """A hub as it is by default."""
+    return make_hub(tmp_path)
+
+
+def test_any_well_formed_region_is_one_and_is_known_once_it_is_used(hub: Hub, tmp_path: Path) -> None:
+    assert known_regions(hub) == ("eastus", "westus", "westeurope")
+    document, _ = workspaces.create(hub, OWNER, WORKSPACE, {"location": "Brazil South"})
+    assert document.body["location"] == "brazilsouth"
+    details = [{"location": "swedencentral"}, {"location": "local"}]
+    registries.create(hub, OWNER, "s1", "rg", "contoso", {"properties": {"regionDetails": details}})
+    wanted = ("eastus", "westus", "westeurope", "brazilsouth", "local", "swedencentral")
+    assert known_regions(hub) == wanted
+    close_hub(hub)
+    again = make_hub(tmp_path)
+    assert known_regions(again) == wanted
+    close_hub(again)
+
+
+@pytest.mark.parametrize("text", ["", "../etc", "east/us", "1", "EastUS!"])
+def test_what_is_no_region_name_is_refused(hub: Hub, text: str) -> None:
+    with pytest.raises(InvalidName, match="not a region name"):
+        offered_region(hub.settings, text)
+
+
+@pytest.mark.parametrize("settings", [{"open_regions": False}, {"blob_url": "memory://"}])
+def test_closed_regions_are_those_of_the_settings(tmp_path: Path, settings: Json) -> None:
+    closed = make_hub(tmp_path, **settings)
+    with pytest.raises(InvalidName, match="no region 'estus' on this server; it has eastus, westus, westeurope"):
+        workspaces.create(closed, OWNER, WORKSPACE, {"location": "estus"})
+    assert offered_region(closed.settings, "local") == "eastus"
+    close_hub(closed)
+
+
+def test_an_asset_of_a_region_that_was_opened_later_is_read_and_replicated(hub: Hub) -> None:
+    registries.create(hub, OWNER, "s1", "rg", "contoso", {"location": "norwayeast"})
+    ref = AssetRef(RegistryScope("contoso"), MODEL, "m", "1")
+    uri = upload(hub, ref, {"a": "x"}, at="m")
+    document, _ = catalog.create(hub, OWNER, ref, {"modelUri": uri, "modelType": "custom_model"})
+    assert content_of(hub, document) == {"a": b"x"}
+    scope = WorkspaceScope("s1", "rg", "north")
+    workspaces.create(hub, OWNER, scope, {"location": "norwayeast"})
+    assert replication.require_region(hub, ref, workspaces.region_of(hub, scope))
+
+
+def test_curated_environments_serve_workspaces_of_all_regions(hub: Hub) -> None:
+    gallery.publish(hub)
+    environments = hub.documents.list("registries/azureml/environments").documents
+    name = environments[0].body["name"]
+    versions = hub.documents.list(f"registries/azureml/environments/{name}/versions").documents
+    ref = AssetRef(RegistryScope("azureml"), ENVIRONMENT, name, versions[0].body["name"])
+    assert replication.require_region(hub, ref, offered_region(hub.settings, "brazilsouth"))
+
+
+def _template() -> Json:
+    resource = {
+        "type": "Microsoft.MachineLearningServices/workspaces",
+        "apiVersion": "2023-04-01",
+        "name": "dev",
+        "location": "[resourceGroup().location]",
+    }
+    return {"properties": {"mode": "Incremental", "template": {"resources": [resource]}}}
+
+
+def test_a_deployment_makes_the_group_it_is_in_for_who_may(hub: Hub) -> None:
+    target = deployments.Target("s1", "new-group", "d1")
+    with pytest.raises(Exception, match="may not"):
+        deployments.create(hub, STRANGER, target, _template())
+    deployments.create(hub, OWNER, target, _template())
+    assert workspaces.get_group(hub, OWNER, "s1", "new-group").body["location"] == "eastus"
+    assert workspaces.region_of(hub, WorkspaceScope("s1", "new-group", "dev")) == "eastus"
+    with pytest.raises(NotFound):
+        workspaces.get_group(hub, OWNER, "s1", "other-group")
