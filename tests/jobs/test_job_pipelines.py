@@ -247,7 +247,7 @@ def test_a_job_without_a_display_name_gets_one(idle: House) -> None:
             Exception,
             "'./x'",
         ),
-        ({"a": {"type": "sweep"}}, Unsupported, "'sweep' of node a"),
+        ({"a": {"type": "spark"}}, Unsupported, "'spark' of node a"),
     ],
 )
 def test_what_cannot_run_is_refused_whole(idle: House, jobs: Any, error: type[Exception], words: str) -> None:

@@ -13,7 +13,7 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, records
 from entrepot.domain.jobs.graph import Literal, Located, NodePath, Result, Source
 from entrepot.domain.jobs.planning import Plan
-from entrepot.domain.jobs.spec import GivenOutput, Job, OutputPort, Step
+from entrepot.domain.jobs.spec import GivenOutput, Job, OutputPort, Step, Sweep
 from entrepot.domain.scopes import API_ORIGIN, created_by
 from entrepot.store.documents import ABSENT, Change, Link, Put
 
@@ -65,6 +65,13 @@ def changes_of(submission: Submission, plan: Plan) -> list[Change]:
     return changes
 
 
+def type_of(plan: Plan) -> str:
+    """Return ARM's word for what a plan runs."""
+    if isinstance(plan.content, Sweep):
+        return records.SWEEP
+    return records.COMMAND if isinstance(plan.content, Step) else records.PIPELINE
+
+
 def fingerprints(sent: Mapping[str, Json]) -> dict[str, str]:
     """Return a short digest of each property as sent, by which a second submission is compared."""
     return {key: digest_json(value)[:16] for key, value in sent.items() if value is not None}
@@ -88,7 +95,8 @@ def _written(submission: Submission, plan: Plan, body: dict[str, Json]) -> Itera
     body["entrepot"] |= _ours(submission, plan)
     yield Put(records.key_of(scope, name), body, match=ABSENT, facets=records.facets(scope, body))
     if not isinstance(plan.content, Step):
-        yield Put(records.graph_key(scope, name), _graph(submission, plan), match=ABSENT)
+        graph = _sweep_graph(submission, plan) if plan.trial else _graph(submission, plan)
+        yield Put(records.graph_key(scope, name), graph, match=ABSENT)
     job_id = records.arm_id(scope, name)
     for role, target in sorted(set(_used(submission, plan))):
         yield Link(job_id, "used", target, {"role": role})
@@ -138,7 +146,7 @@ def _child_body(submission: Submission, plan: Plan) -> dict[str, Json]:
     scope, name, job = submission.scope, submission.name_of(plan.path), submission.job
     is_step = isinstance(plan.content, Step)
     properties: dict[str, Json] = {
-        "jobType": records.COMMAND if is_step else records.PIPELINE,
+        "jobType": type_of(plan),
         "displayName": plan.display_name or plan.path[-1],
         "experimentName": job.experiment,
         "isArchived": False,
@@ -152,6 +160,8 @@ def _child_body(submission: Submission, plan: Plan) -> dict[str, Json]:
         properties["componentId"] = plan.component.ref.id
     if is_step:
         properties |= _step_properties(submission, plan)
+    if isinstance(plan.content, Sweep):
+        properties |= plan.content.settings.told
     return _body(submission, plan, properties)
 
 
@@ -260,10 +270,9 @@ def _server_value(values: Mapping[str, str], path: expressions.Path, where: str)
 def _graph(submission: Submission, plan: Plan) -> dict[str, Json]:
     nodes = {}
     for child in plan.children:
-        is_step = isinstance(child.content, Step)
         nodes[child.path[-1]] = {
             "job": submission.name_of(child.path),
-            "type": records.COMMAND if is_step else records.PIPELINE,
+            "type": type_of(child),
             "after": list(child.after),
             "status": records.NOT_STARTED,
         }
@@ -273,6 +282,22 @@ def _graph(submission: Submission, plan: Plan) -> dict[str, Json]:
     }
     proceeds = plan.settings.continue_on_step_failure
     return {"position": 0, "continueOnStepFailure": proceeds, "nodes": nodes, "exports": exports}
+
+
+def _sweep_graph(submission: Submission, plan: Plan) -> dict[str, Json]:
+    """Return a graph without nodes yet. The pattern of its trials bears a GUID wherever a trial has its name."""
+    assert isinstance(plan.content, Sweep) and plan.trial is not None
+    pattern = _child_body(submission, plan.trial)
+    pattern["entrepot"] |= _ours(submission, plan.trial)
+    return {
+        "position": 0,
+        "nodes": {},
+        "exports": {name: _destination(submission, plan, name) for name in _output_names(plan)},
+        "sweep": dict(plan.content.settings.told),
+        "seed": int(digest_of(submission.name_of(plan.path).encode())[:8], 16),
+        "pattern": pattern,
+        "used": [list(pair) for pair in sorted(set(_used(submission, plan.trial)))],
+    }
 
 
 def _inputs(submission: Submission, plan: Plan) -> dict[str, Json]:

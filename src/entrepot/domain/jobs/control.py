@@ -41,7 +41,7 @@ def canceling(record: Record, *, now: float, reason: str) -> list[Change]:
     """Return the changes that have a job end: at once when nothing of it runs, else when its processes are gone."""
     if record.is_terminal or record.status == records.CANCEL_REQUESTED:
         return []
-    if record.is_pipeline:
+    if record.is_parent:
         moved = records.moved(record, records.CANCEL_REQUESTED, now=now, reason=reason)
         return [*moved, records.enqueue(records.PIPELINE_QUEUE, record.scope, record.name)]
     if record.status == records.RUNNING:

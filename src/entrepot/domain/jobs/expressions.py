@@ -64,6 +64,17 @@ def render_command(command: str, names: Names, *, where: str) -> str:
     return substitute(command, lambda path: _own(path, names, where=where), where=where)
 
 
+def renamed(text: str, side: str, names: Iterable[str], other: str) -> str:
+    """Write the expressions that name one of `names` on a side, as `${{search_space.lr}}`, with another side."""
+    known = set(names)
+
+    def rewrite(match: re.Match[str]) -> str:
+        head, _, name = match[1].partition(".")
+        return f"${{{{{other}.{name}}}}}" if head == side and name in known else match[0]
+
+    return _EXPRESSION.sub(rewrite, text)
+
+
 def check_command(command: str, names: Names, *, where: str) -> None:
     """Raise InvalidExpression unless every expression of a command names an input or output of its step."""
     for path in paths(command, where=where):

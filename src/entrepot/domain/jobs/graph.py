@@ -11,13 +11,13 @@ from entrepot.domain.jobs import expressions
 from entrepot.domain.jobs.spec import (
     LITERAL,
     LITERAL_TYPES,
+    Content,
     Given,
     GivenOutput,
     InputPort,
     Node,
     OutputPort,
     Pipeline,
-    Step,
 )
 
 NodePath = tuple[str, ...]
@@ -82,7 +82,7 @@ class BoundPipeline:
 @dataclass(frozen=True, slots=True)
 class _Level:
     pipeline: Pipeline
-    contents: Mapping[str, Step | Pipeline]
+    contents: Mapping[str, Content]
     inputs: Mapping[str, Source | None]
     prefix: NodePath
     resolving: set[tuple[str, str]] = field(default_factory=set)
@@ -90,7 +90,7 @@ class _Level:
 
 def bind(
     pipeline: Pipeline,
-    contents: Mapping[str, Step | Pipeline],
+    contents: Mapping[str, Content],
     *,
     inputs: Mapping[str, Source | None],
     prefix: NodePath = (),

@@ -18,7 +18,7 @@ TAIL_LINES = 20
 
 def names(record: Record) -> tuple[str, ...]:
     """Return the names of the log files that a job has."""
-    return (PIPELINE_LOG,) if record.is_pipeline else (STD_LOG,)
+    return (PIPELINE_LOG,) if record.is_parent else (STD_LOG,)
 
 
 def read(
@@ -29,7 +29,7 @@ def read(
     A log that does not exist (yet) is empty. A character that is written only half is left for the next time.
     """
     record = records.load(hub, scope, job)
-    if record.is_pipeline:
+    if record.is_parent:
         data = _pipeline_log(hub, record).encode()[offset : offset + limit_bytes]
     else:
         data = _file_part(hub, record, name, offset, limit_bytes)

@@ -30,7 +30,19 @@ from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, graph, spec
 from entrepot.domain.jobs.graph import BoundNode, Located, NodePath, Source
-from entrepot.domain.jobs.spec import MODEL_TYPES, Given, GivenOutput, InputPort, Job, Pipeline, Settings, Step
+from entrepot.domain.jobs.spec import (
+    MODEL_TYPES,
+    Content,
+    Given,
+    GivenOutput,
+    InputPort,
+    Job,
+    Pipeline,
+    Settings,
+    Step,
+    Sweep,
+)
+from entrepot.domain.jobs.sweeping.settings import SweepSettings
 from entrepot.domain.scopes import BLOB_ORIGIN, home
 from entrepot.store.documents import Document
 
@@ -43,7 +55,7 @@ class Component:
     """A component that a node runs, pinned."""
 
     ref: AssetRef
-    content: Step | Pipeline
+    content: Content
     digest: Digest
 
     @property
@@ -54,10 +66,13 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job or node with nothing left open. `path` is () for the root; `children` are those of a pipeline."""
+    """A job or node with nothing left open. `path` is () for the root; `children` are those of a pipeline.
+
+    `trial` is the pattern of a sweep's trials.
+    """
 
     path: NodePath
-    content: Step | Pipeline
+    content: Content
     component: Component | None
     inputs: Mapping[str, Source | None]
     outputs: Mapping[str, GivenOutput]
@@ -71,6 +86,7 @@ class Plan:
     display_name: str | None = None
     children: tuple["Plan", ...] = ()
     exports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    trial: "Plan | None" = None
 
 
 @dataclass(slots=True)
@@ -203,10 +219,30 @@ def _plan_pipeline(planner: Planner, job: Job) -> Plan:
     return _with_children(planner, root, content, component.ref.scope if component else planner.scope, above=())
 
 
-PLANNERS: Mapping[str, Callable[[Planner, Job], Plan]] = {"Command": _plan_command, "Pipeline": _plan_pipeline}
+def _plan_sweep(planner: Planner, job: Job) -> Plan:
+    component = planner.component(job.component, planner.scope, where="the trial") if job.component else None
+    content = component.content if component else job.content
+    if not isinstance(content, Step) or job.sweep is None:
+        raise InvalidRequest(f"{job.component!r} is no command component: a sweep tries commands only")
+    sweep = spec.sweep_of(content, job.sweep, where="the trial")
+    inputs = _root_inputs(planner, replace(job, inputs=_without(job.inputs, job.sweep.names)), sweep)
+    plan = Plan(
+        path=(), content=sweep, component=component, inputs=inputs,
+        outputs=graph.named_outputs(sweep.outputs, job.outputs, owner="the job"), settings=Settings(),
+        compute=planner.compute(job.compute, where="the job"), display_name=job.display_name,
+    )  # fmt: skip
+    standing = component.ref.scope if component else planner.scope
+    return _with_trial(planner, plan, sweep, standing, variables=job.environment_variables, where="the trial")
 
 
-def _root_inputs(planner: Planner, job: Job, content: Step | Pipeline) -> dict[str, Source | None]:
+PLANNERS: Mapping[str, Callable[[Planner, Job], Plan]] = {
+    "Command": _plan_command,
+    "Pipeline": _plan_pipeline,
+    "Sweep": _plan_sweep,
+}
+
+
+def _root_inputs(planner: Planner, job: Job, content: Content) -> dict[str, Source | None]:
     def resolve(given: Given, port: InputPort) -> Source | None:
         if expressions.has_expression(given.text):
             raise expressions.unknown(
@@ -223,6 +259,9 @@ def _root_inputs(planner: Planner, job: Job, content: Step | Pipeline) -> dict[s
 
 def _with_children(planner: Planner, plan: Plan, content: Pipeline, standing: Scope, *, above: tuple[str, ...]) -> Plan:
     found = {n: planner.component(node.component, standing, where=f"node {n}") for n, node in content.nodes.items()}
+    for name, node in content.nodes.items():
+        if node.sweep is not None:
+            found[name] = _swept(found[name], node.sweep, where=f"node {name}")
     contents = {name: component.content for name, component in found.items()}
     bound = graph.bind(content, contents, inputs=plan.inputs, prefix=plan.path)
     children = tuple(
@@ -252,6 +291,10 @@ def _plan_node(
     if node.environment:
         plan = replace(
             plan, environment=catalog.ref_of(planner.resolve(node.environment, ENVIRONMENT, standing, where=where).body)
+        )
+    if isinstance(content, Sweep):
+        return _with_trial(
+            planner, plan, content, component.ref.scope, variables=node.environment_variables, where=where
         )
     return _with_step(
         planner, plan, content, component.ref.scope,
@@ -283,6 +326,37 @@ def _with_step(
         plan, environment=environment, code=code, environment_variables={**step.environment_variables, **variables},
         timeout_s=timeout_s if timeout_s is not None else step.timeout_s,
     )  # fmt: skip
+
+
+def _swept(component: Component, settings: SweepSettings, *, where: str) -> Component:
+    if not isinstance(component.content, Step):
+        raise InvalidPipeline(f"The trial of {where} is no command component: a sweep tries commands only")
+    if strange := sorted(set(settings.names) - set(component.content.inputs)):
+        known = ", ".join(sorted(component.content.inputs)) or "none"
+        raise InvalidPipeline(f"The search space of {where} names {strange[0]}: its component's inputs are {known}")
+    return replace(component, content=spec.sweep_of(component.content, settings, where=where))
+
+
+def _with_trial(
+    planner: Planner, plan: Plan, sweep: Sweep, standing: Scope, *, variables: Mapping[str, str], where: str
+) -> Plan:
+    """Plan the pattern of a sweep's trials: a step whose parameters have no value yet."""
+    names = sweep.settings.names
+    spelled = {key: expressions.renamed(text, "search_space", names, "inputs") for key, text in variables.items()}
+    # an asset is made of the sweep's output, not of every trial's
+    outputs = {name: replace(given, uri=None, asset_name=None, binding=None) for name, given in plan.outputs.items()}
+    trial = replace(
+        plan, path=(*plan.path, "trial"), content=sweep.trial, outputs=outputs, after=(), exports={},
+        inputs={**plan.inputs, **dict.fromkeys(names)},
+    )  # fmt: skip
+    timeout_s = sweep.settings.trial_timeout_s
+    trial = _with_step(planner, trial, sweep.trial, standing, variables=spelled, timeout_s=timeout_s, where=where)
+    return replace(plan, trial=trial)
+
+
+def _without(inputs: Mapping[str, Given], names: tuple[str, ...]) -> dict[str, Given]:
+    """Return the inputs that are not swept over: azure-ai-ml may send a fixed value for those, too."""
+    return {name: given for name, given in inputs.items() if name not in names}
 
 
 def _inherited(own: Settings, parent: Settings) -> Settings:

@@ -19,6 +19,8 @@ _RUN_TYPES = {
     (records.COMMAND, True): "azureml.StepRun",
     (records.PIPELINE, False): "azureml.PipelineRun",
     (records.PIPELINE, True): "azureml.PipelineRun",
+    (records.SWEEP, False): "azureml.sweep",
+    (records.SWEEP, True): "azureml.sweep",
 }
 
 

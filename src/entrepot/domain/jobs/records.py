@@ -34,6 +34,7 @@ NODE_QUEUE = "node"
 
 COMMAND = "Command"
 PIPELINE = "Pipeline"
+SWEEP = "Sweep"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -92,9 +93,9 @@ class Record:
         return name
 
     @property
-    def is_pipeline(self) -> bool:
-        """True for pipelines, nested ones too."""
-        return bool(self.properties["jobType"] == PIPELINE)
+    def is_parent(self) -> bool:
+        """True for what is made of other jobs: pipelines, nested ones too, and sweeps."""
+        return self.properties["jobType"] in (PIPELINE, SWEEP)
 
     @property
     def submitter(self) -> Principal:

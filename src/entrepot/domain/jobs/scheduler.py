@@ -1,7 +1,7 @@
 """Ticks of pipelines: take in what happened to nodes, start those that are ready, roll states up.
 
 Nothing is polled: a node's last commit enqueues its pipeline's tick. One tick of a pipeline runs at a time, since
-the queue holds one item per pipeline; it reads only the events since the last one.
+the queue holds one item per pipeline; it reads only the events since the last one. Sweeps tick as well: `sweeping`.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import control, outputs, records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.sweeping import trials
 from entrepot.store.documents import Change, Finish, Put, Work
 
 Json = Any
@@ -31,15 +32,19 @@ def _tick(hub: Hub, work: Work, scope: WorkspaceScope, name: str) -> None:
         return
     graph = document.body
     is_changed = _take_events(hub, scope, name, graph)
+    changes = trials.advanced(hub, record, graph) if "sweep" in graph else _advanced(hub, record, graph)
+    if changes or is_changed:
+        hub.documents.commit([*changes, Put(document.key, graph, match=document.revision, facets=None), Finish(work)])
+
+
+def _advanced(hub: Hub, record: Record, graph: Json) -> list[Change]:
     changes: list[Change] = []
     if record.status == records.CANCEL_REQUESTED or _is_to_stop(graph):
         reason = record.ours.get("statusMessage") or "an earlier step of the pipeline failed"
-        changes += _stop(hub, scope, graph, reason=reason)
+        changes += _stop(hub, record.scope, graph, reason=reason)
     else:
-        changes += _start_ready(hub, scope, graph)
-    changes += _rolled_up(hub, record, graph)
-    if changes or is_changed:
-        hub.documents.commit([*changes, Put(document.key, graph, match=document.revision, facets=None), Finish(work)])
+        changes += _start_ready(hub, record.scope, graph)
+    return [*changes, *_rolled_up(hub, record, graph)]
 
 
 def _take_events(hub: Hub, scope: WorkspaceScope, name: str, graph: Json) -> bool:
@@ -78,7 +83,7 @@ def _begin(hub: Hub, scope: WorkspaceScope, node: Json) -> list[Change]:
     record = records.load(hub, scope, node["job"])
     if record.status != records.NOT_STARTED:  # canceled by itself before it began: its event is on the way
         return []
-    if record.is_pipeline:
+    if record.is_parent:
         node["status"] = records.RUNNING
         return [
             *records.moved(record, records.RUNNING, now=hub.clock.now()),
@@ -99,7 +104,7 @@ def _end(hub: Hub, scope: WorkspaceScope, node: Json, *, reason: str) -> list[Ch
     if record.is_terminal:
         return []
     changes = records.moved(record, records.CANCELED, now=hub.clock.now(), reason=reason)
-    if record.is_pipeline:
+    if record.is_parent:
         document = hub.documents.get(records.graph_key(scope, node["job"]))
         assert document is not None
         graph = document.body

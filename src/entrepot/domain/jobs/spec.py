@@ -4,25 +4,28 @@ Genuine clients write job bodies in camelCase and nodes in snake_case; both are 
 server acts on is modelled; the stored body keeps the rest. Nothing is looked up here.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from entrepot.core.errors import InvalidRequest, Unsupported
+from entrepot.core.errors import InvalidPipeline, InvalidRequest, Unsupported
 from entrepot.domain.jobs import expressions
+from entrepot.domain.jobs.fields import (
+    boolean,
+    get,
+    literal_text,
+    mapping,
+    number,
+    read_duration,
+    read_mode,
+    reference,
+    variables,
+)
+from entrepot.domain.jobs.sweeping.settings import SweepSettings, read_sweep
 
 LITERAL_TYPES = ("string", "number", "integer", "boolean")
 MODEL_TYPES = ("mlflow_model", "custom_model", "triton_model")
 LITERAL = "literal"  # a value whose type the client did not tell
-
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z")
-_MODES = {
-    "readonlymount": "ro_mount",
-    "readwritemount": "rw_mount",
-    "evaldownload": "eval_download",
-    "evalmount": "eval_mount",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """A step tried with many values: what is left to be bound, and the step, whose parameters are optional inputs."""
+
+    trial: Step
+    settings: SweepSettings
+    inputs: Mapping[str, InputPort]
+    outputs: Mapping[str, OutputPort]
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node of a pipeline as written: which component, bound to what, with what overridden."""
 
@@ -108,6 +121,7 @@ class Node:
     timeout_s: float | None = None
     display_name: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    sweep: SweepSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +144,15 @@ class Pipeline:
     settings: Settings = field(default_factory=Settings)
 
 
+Content = Step | Pipeline | Sweep
+"""What a job or node runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job body as written: its type, its own values, and its content (None when a component is named instead)."""
 
-    type: str  # Command | Pipeline
+    type: str  # Command | Pipeline | Sweep, whose content is a trial's
     content: Step | Pipeline | None
     component: str | None
     inputs: Mapping[str, Given]
@@ -145,33 +163,37 @@ class Job:
     experiment: str
     display_name: str | None
     tags: Mapping[str, str]
+    sweep: SweepSettings | None = None
 
 
 def read_job(properties: Mapping[str, Any]) -> Job:
     """Read the `properties` of a job body. Raises InvalidRequest, and Unsupported naming a job type not run here."""
     kind = str(get(properties, "job_type") or "")
-    if kind.lower() not in ("command", "pipeline"):
+    if kind.lower() not in ("command", "pipeline", "sweep"):
         raise _unsupported(kind)
-    inputs = {n: read_given(v, where=f"input {n}") for n, v in _mapping(properties, "inputs").items()}
-    outputs = {n: read_output(v, where=f"output {n}") for n, v in _mapping(properties, "outputs").items()}
-    component = get(properties, "component_id") or None
+    is_sweep = kind.lower() == "sweep"
+    work = _trial(properties) if is_sweep else properties
+    inputs = {n: read_given(v, where=f"input {n}") for n, v in mapping(properties, "inputs").items()}
+    outputs = {n: read_output(v, where=f"output {n}") for n, v in mapping(properties, "outputs").items()}
+    component = get(work, "component_id") or None
     content: Step | Pipeline | None = None
     if kind.lower() == "pipeline":
         content = None if component else _job_pipeline(properties, inputs, outputs)
     elif not component:
-        content = _job_step(properties, inputs, outputs)
+        content = _job_step(work, inputs, outputs)
     return Job(
         type=kind.capitalize(),
         content=content,
         component=component,
         inputs=inputs,
         outputs=outputs,
-        compute=_reference(get(properties, "compute_id")),
-        environment_variables=_variables(properties),
-        timeout_s=_timeout(properties),
+        compute=reference(get(properties, "compute_id")),
+        environment_variables=variables(work),
+        timeout_s=None if is_sweep else _timeout(properties),
         experiment=str(get(properties, "experiment_name") or "Default"),
         display_name=get(properties, "display_name"),
-        tags={str(k): str(v) for k, v in _mapping(properties, "tags").items() if v is not None},
+        tags={str(k): str(v) for k, v in mapping(properties, "tags").items() if v is not None},
+        sweep=read_sweep(properties) if is_sweep else None,
     )
 
 
@@ -179,22 +201,44 @@ def read_component(spec: Mapping[str, Any], *, where: str) -> Step | Pipeline:
     """Read a stored `componentSpec`. Raises Unsupported for component types that are not run here."""
     kind = str(get(spec, "type") or "command").lower()
     if kind == "pipeline":
-        nodes = _nodes(_mapping(spec, "jobs"), where=where)
-        return Pipeline(nodes, _input_ports(spec), _output_ports(spec), _settings(_mapping(spec, "settings")))
+        nodes = _nodes(mapping(spec, "jobs"), where=where)
+        return Pipeline(nodes, _input_ports(spec), _output_ports(spec), _settings(mapping(spec, "settings")))
     if kind != "command":
         raise _unsupported(kind)
     deterministic = get(spec, "is_deterministic")
     return Step(
         command=_command(spec, where=where),
-        code=_reference(get(spec, "code")),
-        environment=_reference(get(spec, "environment")),
+        code=reference(get(spec, "code")),
+        environment=reference(get(spec, "environment")),
         inputs=_input_ports(spec),
         outputs=_output_ports(spec),
-        environment_variables=_variables(spec),
-        is_deterministic=True if deterministic is None else _boolean(deterministic),
+        environment_variables=variables(spec),
+        is_deterministic=True if deterministic is None else boolean(deterministic),
         timeout_s=_timeout(spec),
         instance_count=_instances(spec),
     )
+
+
+def sweep_of(step: Step, settings: SweepSettings, *, where: str) -> Sweep:
+    """Return the sweep of a step. `${{search_space.x}}` is input x of the trial. Raises InvalidPipeline."""
+    names = settings.names
+    for name in names:
+        port = step.inputs.get(name)
+        if port is not None and port.type not in (*LITERAL_TYPES, LITERAL):
+            raise InvalidPipeline(f"Input {name} of {where} is a {port.type}: only literals can be swept over")
+    ports = {name: InputPort(name, LITERAL, is_optional=True) for name in names}
+    trial = replace(
+        step,
+        command=expressions.renamed(step.command, "search_space", names, "inputs"),
+        inputs={**step.inputs, **ports},
+        environment_variables={
+            name: expressions.renamed(text, "search_space", names, "inputs")
+            for name, text in step.environment_variables.items()
+        },
+        is_deterministic=False,
+    )
+    bound = {name: port for name, port in step.inputs.items() if name not in names}
+    return Sweep(trial, settings, bound, step.outputs)
 
 
 def read_given(value: Any, *, where: str) -> Given:
@@ -242,43 +286,11 @@ def read_output(value: Any, *, where: str) -> GivenOutput:
     )
 
 
-def get(mapping: Mapping[str, Any], name: str) -> Any:
-    """Return a field by its snake_case name, whichever of the two spellings it has; None when absent."""
-    if name in mapping:
-        return mapping[name]
-    head, *rest = name.split("_")
-    return mapping.get(head + "".join(part.capitalize() for part in rest))
-
-
-def literal_text(value: Any) -> str:
-    """Return a literal as azure-ai-ml writes it: True, 0.5, text."""
-    return value if isinstance(value, str) else str(value)
-
-
-def read_mode(mode: Any) -> str:
-    """Return a mode's YAML spelling: `ReadOnlyMount` is ro_mount. Empty when not told."""
-    text = str(mode or "").lower()
-    return _MODES.get(text, text)
-
-
-def read_duration(text: Any) -> float | None:
-    """Return the seconds of an ISO 8601 duration such as PT1H; a bare number is seconds. Raises InvalidRequest."""
-    if text is None:
-        return None
-    if isinstance(text, int | float):
-        return float(text)
-    match = _DURATION.match(str(text))
-    if not match or not any(match.groups()):
-        raise InvalidRequest(f"{text!r} is not a duration: write it as ISO 8601, such as PT1H or PT90S")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return days * 86400 + hours * 3600 + minutes * 60 + seconds
-
-
 def _job_step(properties: Mapping[str, Any], inputs: Mapping[str, Given], outputs: Mapping[str, GivenOutput]) -> Step:
     return Step(
         command=_command(properties, where="the job"),
-        code=_reference(get(properties, "code_id")),
-        environment=_reference(get(properties, "environment_id")),
+        code=reference(get(properties, "code_id")),
+        environment=reference(get(properties, "environment_id")),
         inputs={n: InputPort(n, g.type, is_optional=g.is_empty) for n, g in inputs.items()},
         outputs={n: OutputPort(n, g.type or "uri_folder") for n, g in outputs.items()},
         is_deterministic=False,  # Azure ML reuses only what runs inside pipelines
@@ -289,12 +301,12 @@ def _job_step(properties: Mapping[str, Any], inputs: Mapping[str, Given], output
 def _job_pipeline(
     properties: Mapping[str, Any], inputs: Mapping[str, Given], outputs: Mapping[str, GivenOutput]
 ) -> Pipeline:
-    nodes = _nodes(_mapping(properties, "jobs"), where="the pipeline")
+    nodes = _nodes(mapping(properties, "jobs"), where="the pipeline")
     return Pipeline(
         nodes,
         {n: InputPort(n, g.type, is_optional=g.is_empty) for n, g in inputs.items()},
         {n: OutputPort(n, g.type or "uri_folder") for n, g in outputs.items()},
-        _settings(_mapping(properties, "settings")),
+        _settings(mapping(properties, "settings")),
     )
 
 
@@ -308,9 +320,11 @@ def _node(name: str, body: Any) -> Node:
     if not isinstance(body, Mapping):
         raise InvalidRequest(f"Node {name} is {body!r}: write an object with a type and a component")
     kind = str(get(body, "type") or get(body, "job_type") or "command").lower()
-    if kind not in ("command", "pipeline"):
+    if kind not in ("command", "pipeline", "sweep"):
         raise _unsupported(kind, node=name)
-    component = get(body, "component_id") or get(body, "component")
+    is_sweep = kind == "sweep"
+    work = _trial(body) if is_sweep else body
+    component = get(work, "component_id") or get(work, "component")
     if not isinstance(component, str) or not component:
         raise InvalidRequest(
             f"Node {name} names no component: give `component`, such as "
@@ -319,19 +333,30 @@ def _node(name: str, body: Any) -> Node:
     return Node(
         name=name,
         component=component,
-        inputs={n: read_given(v, where=f"input {n} of node {name}") for n, v in _mapping(body, "inputs").items()},
-        outputs={n: read_output(v, where=f"output {n} of node {name}") for n, v in _mapping(body, "outputs").items()},
-        compute=_reference(get(body, "compute_id") or get(body, "compute")),
-        environment=_reference(get(body, "environment_id") or get(body, "environment")),
-        environment_variables=_variables(body),
-        timeout_s=_timeout(body),
+        inputs={n: read_given(v, where=f"input {n} of node {name}") for n, v in mapping(body, "inputs").items()},
+        outputs={n: read_output(v, where=f"output {n} of node {name}") for n, v in mapping(body, "outputs").items()},
+        compute=reference(get(body, "compute_id") or get(body, "compute")),
+        environment=reference(get(body, "environment_id") or get(body, "environment")),
+        environment_variables=variables(body),
+        timeout_s=None if is_sweep else _timeout(body),
         display_name=get(body, "display_name"),
         body=body,
+        sweep=read_sweep(body) if is_sweep else None,
     )
 
 
+def _trial(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a sweep tries: a command with its environment, or `componentId`."""
+    trial = get(body, "trial")
+    if isinstance(trial, str) and trial:
+        return {"componentId": trial}
+    if not isinstance(trial, Mapping):
+        raise InvalidRequest(f"A sweep needs a `trial`, a command or a component: got {trial!r}")
+    return trial
+
+
 def _input_ports(spec: Mapping[str, Any]) -> dict[str, InputPort]:
-    return {name: _input_port(name, port) for name, port in _mapping(spec, "inputs").items()}
+    return {name: _input_port(name, port) for name, port in mapping(spec, "inputs").items()}
 
 
 def _input_port(name: str, port: Any) -> InputPort:
@@ -341,27 +366,27 @@ def _input_port(name: str, port: Any) -> InputPort:
     return InputPort(
         name=name,
         type=str(get(port, "type") or "string").lower(),
-        is_optional=_boolean(get(port, "optional") or False),
+        is_optional=boolean(get(port, "optional") or False),
         default=None if default is None else literal_text(default),
-        minimum=_number(get(port, "min")),
-        maximum=_number(get(port, "max")),
+        minimum=number(get(port, "min")),
+        maximum=number(get(port, "max")),
         choices=tuple(literal_text(choice) for choice in get(port, "enum") or ()),
         mode=read_mode(get(port, "mode")),
     )
 
 
 def _output_ports(spec: Mapping[str, Any]) -> dict[str, OutputPort]:
-    ports = _mapping(spec, "outputs")
+    ports = mapping(spec, "outputs")
     return {n: OutputPort(n, str(get(p or {}, "type") or "uri_folder").lower()) for n, p in ports.items()}
 
 
 def _settings(body: Mapping[str, Any]) -> Settings:
     proceed = get(body, "continue_on_step_failure")
     return Settings(
-        default_compute=_reference(get(body, "default_compute")),
-        default_datastore=_reference(get(body, "default_datastore")),
-        continue_on_step_failure=True if proceed is None else _boolean(proceed),
-        force_rerun=_boolean(get(body, "force_rerun") or False),
+        default_compute=reference(get(body, "default_compute")),
+        default_datastore=reference(get(body, "default_datastore")),
+        continue_on_step_failure=True if proceed is None else boolean(proceed),
+        force_rerun=boolean(get(body, "force_rerun") or False),
     )
 
 
@@ -373,38 +398,13 @@ def _command(body: Mapping[str, Any], *, where: str) -> str:
 
 
 def _timeout(body: Mapping[str, Any]) -> float | None:
-    return read_duration(get(_mapping(body, "limits"), "timeout"))
+    return read_duration(get(mapping(body, "limits"), "timeout"))
 
 
 def _instances(body: Mapping[str, Any]) -> int:
-    return int(get(_mapping(body, "resources"), "instance_count") or 1)
-
-
-def _variables(body: Mapping[str, Any]) -> dict[str, str]:
-    return {str(k): literal_text(v) for k, v in _mapping(body, "environment_variables").items() if v is not None}
-
-
-def _mapping(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = get(body, name)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"`{name}` is {value!r}: write a mapping of names to values")
-    return value
-
-
-def _reference(value: Any) -> str | None:
-    return str(value) if value else None
-
-
-def _boolean(value: Any) -> bool:
-    return value if isinstance(value, bool) else str(value).lower() in ("true", "1", "yes")
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or value == "" else float(value)
+    return int(get(mapping(body, "resources"), "instance_count") or 1)
 
 
 def _unsupported(kind: str, *, node: str = "") -> Unsupported:
     what = f"Job type {kind!r}" + (f" of node {node}" if node else "")
-    return Unsupported(what, instead="Supported are command and pipeline.")
+    return Unsupported(what, instead="Supported are command, pipeline and sweep.")

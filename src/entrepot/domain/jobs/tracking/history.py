@@ -6,6 +6,7 @@ from typing import Any
 
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import WorkspaceScope
+from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.tracking import logged_models, runs
 from entrepot.domain.jobs.tracking.session import Session, pairs, run_id, text, whole_number
@@ -73,6 +74,16 @@ def get(session: Session, body: Mapping[str, Json]) -> Json:
             if len(found) >= limit:
                 return {"metrics": found, "next_page_token": str(after)}
     return {"metrics": found}
+
+
+def values_of(hub: Hub, scope: WorkspaceScope, run: str, key: str) -> list[float]:
+    """Return all values of a metric that are numbers, in the order in which they were logged."""
+    found: list[float] = []
+    stream, after = stream_of(scope, run, key), 0
+    while batch := hub.documents.read(stream, after=after, limit=1000):
+        found += [number_of(value) for entry in batch for value, _, _ in entry.body]
+        after = batch[-1].position
+    return [value for value in found if math.isfinite(value)]
 
 
 def number_of(value: Json) -> float:
