@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.uploads import served, upload_address
-from entrepot.client.downloads import download
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.downloads import download
+from entrepot.client.transfers.uploads import upload
 
 BYTES = 16 << 10
 TARGETS_S = {"up": 0.75, "again": 0.15}

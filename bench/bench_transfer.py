@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.uploads import IN_REGISTRY, IN_WORKSPACE, entrepot, served, upload_address
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.uploads import upload
 
 MIB = 1 << 20
 TARGETS = {"up": 0.45, "down": 0.5, "again_s": 1.0, "share_s": 0.2}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.client.failures import FileFailure
-from entrepot.client.ignore import is_ignored, local_files, parse_rule
+from entrepot.client.transfers.ignore import is_ignored, local_files, parse_rule
 
 
 def make(root: Path, *paths: str) -> Path:

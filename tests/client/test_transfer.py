@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.client.downloads import download, is_proving
 from entrepot.client.failures import FileFailure, NoServer, ServiceFailure
-from entrepot.client.hashes import HashCache, snapshot_digest
-from entrepot.client.ignore import local_files
-from entrepot.client.transfer import BIG_BYTES, Channel
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.downloads import download, is_proving
+from entrepot.client.transfers.hashes import HashCache, snapshot_digest
+from entrepot.client.transfers.ignore import local_files
+from entrepot.client.transfers.transfer import BIG_BYTES, Channel
+from entrepot.client.transfers.uploads import upload
 from entrepot.core.digests import digest_of
 from entrepot.store import paths
 from entrepot.testing.planes import Launcher, Plane, data_planes
@@ -169,7 +169,7 @@ def test_a_refusal_in_the_middle_of_a_big_body_is_told_too(launch: Launcher, tmp
 
 
 def test_no_server_is_told_as_such(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrepot.client.transfer._PAUSES_S", (0.0,))
+    monkeypatch.setattr("entrepot.client.transfers.transfer._PAUSES_S", (0.0,))
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     (tmp_path / "file").write_text("x")
@@ -342,7 +342,7 @@ def test_many_uploads_of_one_tree_at_once_all_succeed(plane: Plane, tmp_path: Pa
 
 def test_the_transfer_client_starts_light() -> None:
     script = (
-        "import sys, entrepot.client.uploads, entrepot.client.downloads\n"
+        "import sys, entrepot.client.transfers.uploads, entrepot.client.transfers.downloads\n"
         "heavy = {'http.client', 'ssl', 'sqlite3', 'email', 'asyncio', 'urllib.request', 'httpx', 'obstore'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from entrepot.client.failures import Failure
-from entrepot.client.hashes import snapshot_digest
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.hashes import snapshot_digest
+from entrepot.client.transfers.uploads import upload
 from entrepot.core.digests import Digest, digest_file
 from entrepot.core.ids import Region
 from entrepot.server.dataplane.sas import SasSigner
@@ -130,7 +130,7 @@ def test_a_killed_server_loses_nothing_acknowledged_and_shows_nothing_half_made(
 @contextmanager
 def quick_failure() -> Iterator[None]:
     """Let an upload give up at once when its server is gone."""
-    from entrepot.client import transfer
+    from entrepot.client.transfers import transfer
 
     pauses = transfer._PAUSES_S
     transfer._PAUSES_S = ()  # type: ignore[assignment]

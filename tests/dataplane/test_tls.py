@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.client.downloads import download
 from entrepot.client.failures import NoServer
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.downloads import download
+from entrepot.client.transfers.uploads import upload
 from entrepot.server.tls import ensure_certificate, server_context
 from entrepot.testing.planes import Launcher, Talk
 
@@ -42,7 +42,7 @@ def test_who_does_not_speak_tls_is_sent_away_and_others_are_served(
             assert b"HTTP" not in talk.socket.recv(100)
     (tmp_path / "file").write_text("x")
     url = plane.url().replace("http://", "https://")
-    monkeypatch.setattr("entrepot.client.transfer._PAUSES_S", ())
+    monkeypatch.setattr("entrepot.client.transfers.transfer._PAUSES_S", ())
     with pytest.raises(NoServer, match="certificate"):
         upload(tmp_path / "file", url, at="file", cache_folder=tmp_path / "cache")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files.authority))

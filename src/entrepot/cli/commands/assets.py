@@ -160,7 +160,7 @@ def download(call: Call) -> None:
     from pathlib import Path
 
     from entrepot.cli.commands.results import watched
-    from entrepot.client.downloads import download as fetch
+    from entrepot.client.transfers.downloads import download as fetch
 
     name, version = str(call.text("name")), str(call.text("version"))
     address, prefix = assets.reading(call.session, call.target(), PLURALS[call.noun], name, version)

@@ -165,7 +165,7 @@ def download(call: Call) -> None:
 
 def _fetch(call: Call, name: str, wanted: Any, *, is_strict: bool) -> None:
     from entrepot.cli.commands.results import watched
-    from entrepot.client.downloads import download as fetch
+    from entrepot.client.transfers.downloads import download as fetch
 
     for output, path in wanted:
         try:

@@ -10,12 +10,12 @@ from typing import Any
 from entrepot.client.connection import quote
 from entrepot.client.failures import ServiceFailure
 from entrepot.client.files import Document, Place
-from entrepot.client.hashes import snapshot_digest
 from entrepot.client.schemas.checks import is_reference
 from entrepot.client.scopes import Target
 from entrepot.client.session import Session
 from entrepot.client.shapes import asset_bodies
-from entrepot.client.uploads import upload
+from entrepot.client.transfers.hashes import snapshot_digest
+from entrepot.client.transfers.uploads import upload
 
 Json = Any
 Progress = Callable[[int, int], None]

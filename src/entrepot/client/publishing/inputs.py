@@ -5,11 +5,11 @@ from typing import Any
 
 from entrepot.client.connection import quote
 from entrepot.client.files import Document, Place
-from entrepot.client.hashes import snapshot_digest
 from entrepot.client.publishing.assets import checked_type
 from entrepot.client.publishing.content import Publisher, base_name, expand, is_local, transfer
 from entrepot.client.schemas.assets import MODEL_TYPES
 from entrepot.client.scopes import PROVIDER
+from entrepot.client.transfers.hashes import snapshot_digest
 
 Json = Any
 

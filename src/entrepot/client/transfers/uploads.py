@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 from entrepot.client.failures import FileFailure, ServiceFailure
-from entrepot.client.hashes import HashCache, check_unchanged, digest_of_file
-from entrepot.client.ignore import LocalFile, local_files
-from entrepot.client.transfer import BIG_BYTES, PACK_BYTES, Channel, in_pieces
+from entrepot.client.transfers.hashes import HashCache, check_unchanged, digest_of_file
+from entrepot.client.transfers.ignore import LocalFile, local_files
+from entrepot.client.transfers.transfer import BIG_BYTES, PACK_BYTES, Channel, in_pieces
 from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.manifests import FileEntry, Manifest

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from entrepot.client.failures import FileFailure
-from entrepot.client.transfer import PIECE_BYTES, Channel
+from entrepot.client.transfers.transfer import PIECE_BYTES, Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from entrepot.client.failures import FileFailure
-from entrepot.client.ignore import LocalFile, local_files
+from entrepot.client.transfers.ignore import LocalFile, local_files
 from entrepot.core.digests import Digest, digest_of
 from entrepot.core.manifests import FileEntry, Manifest
 

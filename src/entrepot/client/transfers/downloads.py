@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from entrepot.client.failures import FileFailure, ServiceFailure
-from entrepot.client.sink import receive_file
-from entrepot.client.transfer import BIG_BYTES, PACK_BYTES, PIECE_BYTES, Channel
+from entrepot.client.transfers.sink import receive_file
+from entrepot.client.transfers.transfer import BIG_BYTES, PACK_BYTES, PIECE_BYTES, Channel
 from entrepot.core.digests import Digest, digest_file, digest_of
 from entrepot.core.errors import EntrepotError
 from entrepot.core.manifests import FileEntry, Manifest
