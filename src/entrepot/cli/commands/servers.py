@@ -60,7 +60,8 @@ def _detach(call: Call) -> None:
         if call.text(option) is not None:
             words += [f"--{option.replace('_', '-')}", str(call.text(option))]
     folder = f"{call.home}/logs"
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+    for made in (call.home, folder):  # each by itself: the mode is that of the last folder only
+        os.makedirs(made, mode=0o700, exist_ok=True)  # noqa: PTH103
     path = f"{folder}/server.log"
     start = os.path.getsize(path) if os.path.exists(path) else 0  # noqa: PTH110, PTH202
     with open(path, "ab") as log:  # noqa: PTH123
