@@ -30,6 +30,7 @@ def test_a_server_comes_up_in_the_background_tells_where_and_goes_down(
         assert run("up", "--detach").out == up.out  # again: it is there
         assert "runs already" in run("up").err
         assert (tmp_path / "home" / "logs" / "server.log").exists()
+        assert (tmp_path / "home").stat().st_mode & 0o077 == 0  # other users of the machine read nothing
     finally:
         down = run("down")
     assert down.code == 0

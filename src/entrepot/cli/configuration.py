@@ -16,7 +16,7 @@ def home_of(option: str | None) -> str:
     """Return the home: the option, ENTREPOT_HOME, or ~/.entrepot, absolute."""
     # entrepot.core.settings says the same for the server; importing it would cost 15 ms at start-up
     chosen = option or os.environ.get("ENTREPOT_HOME") or "~/.entrepot"
-    return os.path.abspath(os.path.expanduser(chosen))  # noqa: PTH100, PTH111 pathlib costs 7 ms at start-up
+    return os.path.abspath(os.path.expanduser(chosen))
 
 
 class Configuration:
@@ -58,21 +58,21 @@ class Configuration:
                 table[name] = value
             else:
                 table.pop(name, None)
-        os.makedirs(os.path.dirname(self.file), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
+        os.makedirs(os.path.dirname(self.file), mode=0o700, exist_ok=True)
         text = "".join(
             f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in rows.items())
             for section, rows in self.sections.items()
             if rows
         )
-        with open(f"{self.file}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
+        with open(f"{self.file}.new", "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(f"{self.file}.new", self.file)  # noqa: PTH105
+        os.replace(f"{self.file}.new", self.file)
 
 
 def _read(path: str) -> dict[str, dict[str, str]]:
     sections: dict[str, dict[str, str]] = {}
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except OSError:
         return sections

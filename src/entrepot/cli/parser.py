@@ -235,7 +235,7 @@ def _expand(word: str) -> str:
         if value == "@-":
             content = sys.stdin.read()
         else:
-            with open(os.path.expanduser(value[1:]), encoding="utf-8-sig") as file:  # noqa: PTH111, PTH123
+            with open(os.path.expanduser(value[1:]), encoding="utf-8-sig") as file:
                 content = file.read()
     except (OSError, UnicodeDecodeError):
         return word

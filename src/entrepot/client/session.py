@@ -40,9 +40,9 @@ class Session:
     def open(cls, home: str, *, subscription: str = "") -> Session:
         """Return a session with the server that runs with this home. Raises NoServer."""
         try:
-            with open(f"{home}/run/server.json", "rb") as file:  # noqa: PTH123 pathlib costs 7 ms at start-up
+            with open(f"{home}/run/server.json", "rb") as file:
                 run = json.loads(file.read())
-            with open(f"{home}/run/token", encoding="ascii") as file:  # noqa: PTH123
+            with open(f"{home}/run/token", encoding="ascii") as file:
                 token = file.read().strip()
         except (OSError, ValueError) as error:
             raise NoServer(f"No Entrepot server runs with the home {home}.", hint="entrepot up") from error

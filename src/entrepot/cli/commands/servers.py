@@ -60,10 +60,11 @@ def _detach(call: Call) -> None:
         if call.text(option) is not None:
             words += [f"--{option.replace('_', '-')}", str(call.text(option))]
     folder = f"{call.home}/logs"
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+    for made in (call.home, folder):  # each by itself: the mode is that of the last folder only
+        os.makedirs(made, mode=0o700, exist_ok=True)
     path = f"{folder}/server.log"
-    start = os.path.getsize(path) if os.path.exists(path) else 0  # noqa: PTH110, PTH202
-    with open(path, "ab") as log:  # noqa: PTH123
+    start = os.path.getsize(path) if os.path.exists(path) else 0
+    with open(path, "ab") as log:
         child = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
         )
@@ -88,7 +89,7 @@ def _await_ready(call: Call, child: Any, log: str, start: int) -> None:
 
 
 def _tail(path: str, start: int) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         file.seek(start)
         lines = file.read().decode("utf-8", "replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-LOG_LINES:])
@@ -133,7 +134,7 @@ def _running(home: str) -> Json:
     """Return what the home's server tells of itself; None when there is none, or it does not answer yet."""
     pid = _holder(home)
     try:
-        with open(f"{home}/run/server.json", "rb") as file:  # noqa: PTH123
+        with open(f"{home}/run/server.json", "rb") as file:
             told = json.loads(file.read())
     except (OSError, ValueError):
         return None

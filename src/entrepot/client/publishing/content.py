@@ -20,7 +20,7 @@ from entrepot.client.transfers.uploads import upload
 Json = Any
 Progress = Callable[[int, int], None]
 
-ATTEMPTS = 3  # at finding a free version number, as azure-ai-ml tries
+ATTEMPTS = 100  # at finding a free version number: each one lost is one that another publisher got
 
 
 def no_progress(_: str) -> AbstractContextManager[Progress | None]:
@@ -125,15 +125,21 @@ def create_numbered(
     """
     if version:
         return publisher.session.put(publisher.target.version(plural, name, version), make(version))
-    for attempt in range(1, ATTEMPTS + 1):
-        container = publisher.session.find(publisher.target.container(plural, name))
-        number = str((container or {}).get("properties", {}).get("nextVersion") or "1")
+    number = _next_number(publisher, plural, name)
+    for _ in range(ATTEMPTS):
         try:
             return publisher.session.put(publisher.target.version(plural, name, number), make(number))
         except ServiceFailure as failure:
-            if failure.status != 409 or attempt == ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
+            refused, taken = failure, number
+        number = _next_number(publisher, plural, name)
+        if refused.status != 409 or number == taken:  # not because another publisher was first
+            break
+    raise refused
+
+
+def _next_number(publisher: Publisher, plural: str, name: str) -> str:
+    container = publisher.session.find(publisher.target.container(plural, name))
+    return str((container or {}).get("properties", {}).get("nextVersion") or "1")
 
 
 def require_name(document: Document, data: dict[str, Json], noun: str) -> str:

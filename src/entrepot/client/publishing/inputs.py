@@ -36,13 +36,16 @@ def located(publisher: Publisher, document: Document, value: Json, place: Place)
 
 
 def _upload(publisher: Publisher, path: Path) -> str:
-    """Upload to `LocalUpload/<digest>/<name>` of the default datastore and return the URI there."""
+    """Upload to `LocalUpload/<digest>/<name>` of the default datastore and return the URI there.
+
+    A file gets a folder of its own name there: a folder that holds only this file has the same digest.
+    """
     session, target = publisher.session, publisher.target
     store = f"{target.base}/datastores/{DATASTORE}"
     container = session.get(store)["properties"]["containerName"]
     secrets = session.post(f"{store}/listSecrets", {"expirableSecret": True, "expireAfterHours": 24})
     address = f"{session.run['blob_url']}/{quote(container)}?{secrets['sasToken'].lstrip('?')}"
     base = base_name(path)
-    place = f"LocalUpload/{snapshot_digest(path)}/{base}"
+    place = f"LocalUpload/{snapshot_digest(path)}/{base}" + (f"/{base}" if path.is_file() else "")
     transfer(publisher, path, address, at=place)
     return f"azureml:/{target.base.replace(PROVIDER, '').replace('//', '/')}/datastores/{DATASTORE}/paths/{place}"

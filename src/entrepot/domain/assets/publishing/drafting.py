@@ -138,7 +138,7 @@ def _address(
         if datastore is not None:
             return datastores.uri(scope, datastore, source.path), ()
     container = datastores.container_of(hub, scope, datastores.BLOB_STORE)
-    folder = f"LocalUpload/{digest}"
+    folder = f"LocalUpload/{digest}/{source.name or ref.name}"  # beside what clients upload, which lasts too
     changes = tuple(hub.containers.mounting(container, folder, digest))
     return datastores.uri(scope, datastores.BLOB_STORE, f"{folder}/{source.name}".rstrip("/")), changes
 
