@@ -34,7 +34,7 @@ def _known(kind: Kind, address: str, name: str, version: str) -> dict[str, Json]
     """Return the least that a version of this kind says."""
     if kind is COMPONENT:
         spec = {"name": name, "version": version, "type": "command", "command": "echo", "inputs": {}, "outputs": {}}
-        return {"componentSpec": spec | {"environment": "azureml:plain:1"}}
+        return {"componentSpec": spec | {"environment": "azureml:unadorned:1"}}
     known: dict[str, dict[str, Json]] = {
         MODEL.noun: {"modelType": "custom_model", "modelUri": address},
         DATA.noun: {"dataType": "uri_folder", "dataUri": address},
@@ -68,7 +68,7 @@ def _scope(provider: str, scope: str) -> str:
 def _plain(server: LiveServer) -> None:
     provider = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.MachineLearningServices"
     for scope in ("workspace", "registry"):
-        path = f"{_scope(provider, scope)}/environments/plain/versions/1"
+        path = f"{_scope(provider, scope)}/environments/unadorned/versions/1"
         body = {"properties": {"image": "python:3.11-slim"}}
         assert server.call("PUT", path, body).status in (200, 201)
 

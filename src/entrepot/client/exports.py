@@ -69,7 +69,7 @@ def _fish(value: str) -> str:
 
 def _secret(home: str) -> str:
     try:
-        with open(f"{home}/run/identity", encoding="ascii") as file:  # noqa: PTH123
+        with open(f"{home}/run/identity", encoding="ascii") as file:
             return file.read().strip()
     except OSError as error:
         raise NoServer(f"No Entrepot server runs with the home {home}.", hint="entrepot up") from error
@@ -87,27 +87,27 @@ def _bundle(home: str, authority: str) -> str:
         (
             name
             for name in (*candidates, usual.cafile, "/etc/ssl/certs/ca-certificates.crt")
-            if name and name not in (path, authority) and os.path.isfile(name)  # noqa: PTH113
+            if name and name not in (path, authority) and os.path.isfile(name)
         ),
         "",
     )
     parts = []
     for name in (before, authority):
         if name:
-            with open(name, "rb") as file:  # noqa: PTH123
+            with open(name, "rb") as file:
                 parts.append(file.read())
     content = b"\n".join(parts)
     if not _holds(path, content):
         draft = f"{path}.{os.getpid()}"
-        with open(draft, "wb") as file:  # noqa: PTH123
+        with open(draft, "wb") as file:
             file.write(content)
-        os.replace(draft, path)  # noqa: PTH105
+        os.replace(draft, path)
     return path
 
 
 def _holds(path: str, content: bytes) -> bool:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return file.read() == content
     except OSError:
         return False
