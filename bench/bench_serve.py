@@ -211,9 +211,7 @@ def peer(python: Path, seconds: float) -> dict[str, dict[str, float]]:
             for number in range(connections):
                 made = ask(port, "POST", f"{api}/registered-models/create", {"name": f"{name}-{number}"})
                 assert made[0] == 200, made
-            body = json.dumps(
-                {"name": "@", "source": "https://example.com/m", "tags": [{"key": "stage", "value": "dev"}]}
-            )
+            body = json.dumps({"name": "@", "source": "s3://bucket/m", "tags": [{"key": "stage", "value": "dev"}]})
             lua = "'" + body.replace("@", f"{name}-' .. n % {connections} .. '") + "'"
             post = f"return wrk.format('POST', '{api}/model-versions/create', nil, {lua})"
             found[name] = wrk(url, seconds, connections=connections, authorization="x", request=post)

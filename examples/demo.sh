@@ -10,6 +10,8 @@ if [ -z "${ENTREPOT_HOME:-}" ]; then
     is_temporary=yes
 fi
 export ENTREPOT_HOME ENTREPOT_PORT="${ENTREPOT_PORT:-0}" ENTREPOT_HTTPS_PORT="${ENTREPOT_HTTPS_PORT:-0}"
+is_ours=yes # a server that runs already in a home of yours is left running
+! entrepot status --output none >/dev/null 2>&1 </dev/null || is_ours=no
 TRY=${DEMO_TRY:-1} # a second try in the same home wants other job names and model versions: DEMO_TRY=2
 STEP_LIMIT_S=900   # building the environment of the first step may have to download it
 
@@ -39,7 +41,7 @@ finish() {
     code=$?
     trap - EXIT INT TERM
     [ "$code" = 0 ] || printf '\ndemo: failed (exit %s) at the command above; see %s/logs/server.log\n' "$code" "$ENTREPOT_HOME" >&2
-    entrepot down >/dev/null 2>&1 </dev/null || true
+    [ "$is_ours" = no ] || entrepot down >/dev/null 2>&1 </dev/null || true
     if [ "$code" = 0 ] && [ "${is_temporary:-no}" = yes ]; then rm -rf "$ENTREPOT_HOME"; fi
     exit "$code"
 }
@@ -93,8 +95,10 @@ run find "$ENTREPOT_HOME/report-$TRY" -name score.json -exec cat {} +
 say "And anyone in prod can ask where the model came from."
 run entrepot ml model show --name taxi --version "$TRY" --registry-name contoso --query '{model:id, provenance:provenance, regions:regions}' --output yaml
 
-say "That was it: the server stops."
-run entrepot down
+if [ "$is_ours" = yes ]; then
+    say "That was it: the server stops."
+    run entrepot down
+fi
 
 cat <<TEXT
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.client.downloads import download
+from entrepot.client.downloads import download, is_proving
 from entrepot.client.failures import FileFailure, NoServer, ServiceFailure
 from entrepot.client.hashes import HashCache, snapshot_digest
 from entrepot.client.ignore import local_files
-from entrepot.client.transfer import BIG_BYTES
+from entrepot.client.transfer import BIG_BYTES, Channel
 from entrepot.client.uploads import upload
 from entrepot.core.digests import digest_of
 from entrepot.store import paths
@@ -202,15 +202,14 @@ def test_the_cache_remembers_a_settled_file_only_as_it_is(tmp_path: Path, cache:
     path = tmp_path / "file"
     path.write_bytes(b"1" * BIG_BYTES)
     (file,) = local_files(path)
-    known = HashCache(cache)
-    known.put(file, digest_of(b"x"))
-    assert known.get(file) is None  # too young: it could change within the same tick of the clock
-    known.close()
-    subprocess.run(["sleep", "0.15"], check=True)
-    known = HashCache(cache)
+    young = HashCache(cache, now_ns=lambda: file.mtime_ns + 1_000_000)
+    young.put(file, digest_of(b"x"))
+    assert young.get(file) is None  # it could change within the same tick of the clock
+    young.close()
+    known = HashCache(cache, now_ns=lambda: file.mtime_ns + 1_000_000_000)
     known.put(file, digest_of(b"x"))
     assert known.get(file) == digest_of(b"x")
-    path.touch()
+    os.utime(path, ns=(file.mtime_ns, file.mtime_ns + 1))
     (touched,) = local_files(path)
     assert known.get(touched) is None
     known.close()
@@ -256,8 +255,15 @@ def test_bytes_that_rotted_on_the_server_are_noticed(plane: Plane, tmp_path: Pat
         stored.chmod(0o644)
         stored.write_bytes(b"x" * len(data))
         with pytest.raises(ServiceFailure, match="should have the digest"):
-            download(plane.url(), f"m/{name}", tmp_path / "out")
+            download(plane.url(), f"m/{name}", tmp_path / "out", proves=True)
         assert not (tmp_path / "out" / name).exists()
+
+
+def test_what_comes_from_another_machine_is_always_proved() -> None:
+    assert is_proving(Channel("https://storage.example.invalid/container?sig=x"))
+    assert Channel("http://127.0.0.1:7421/container?sig=x").is_loopback
+    assert Channel("http://[::1]:7421/container?sig=x").is_loopback
+    assert not Channel("https://127.example.invalid/container?sig=x").is_loopback
 
 
 class FalseServer:

@@ -1,6 +1,7 @@
 """Who may do what: roles, scopes, groups, the public registry, and the words of a refusal."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -236,6 +237,23 @@ def test_refused_reads_leave_no_trace_but_refused_writes_do(hub: Hub, dev: Works
         ("allowed", "write"),  # the reader's role
         ("denied", "delete"),
     ]
+
+
+def test_the_token_of_a_job_works_in_its_workspace_only(hub: Hub, registry: RegistryScope, dev: WorkspaceScope) -> None:
+    job = replace(OWNER, via="train", within=dev.key)
+    jobs, models = f"{PROVIDER}/workspaces/jobs", workspace_action(MODEL, "write")
+    for action in (f"{jobs}/read", f"{jobs}/write", models, f"{PROVIDER}/workspaces/read"):
+        assert access.allowed(hub, job, action, dev.key)
+        assert not access.allowed(hub, job, action, dev.key + "2")
+    assert access.allowed(hub, job, models, f"{dev.key}/models/taxi")
+    assert access.allowed(hub, job, READ, registry.key)
+    assert not access.allowed(hub, job, WRITE, registry.key)
+    for action in ("workspaces/write", "workspaces/delete"):
+        with pytest.raises(AccessDenied, match="token of the job train"):
+            access.require(hub, job, f"{PROVIDER}/{action}", dev.key)
+    with pytest.raises(AccessDenied, match="roleAssignments/write"):
+        access.assign(hub, job, role="Owner", assignee="eve", scope=dev.arm_id)
+    assert not access.allowed(hub, job, f"{PROVIDER}/workspaces/write", "")
 
 
 def _reader(hub: Hub, who: Principal) -> Principal:

@@ -34,7 +34,9 @@ def test_a_filter_admits_what_it_names(text: str, is_admitted: bool) -> None:
     assert resource_filter(text).admits(BODY) is is_admitted
 
 
-@pytest.mark.parametrize("text", ["colour eq 'red'", "name ne 'x'", "name eq x", "name eq 'x' or name eq 'y'", "name eq 'x' and "])
+@pytest.mark.parametrize(
+    "text", ["colour eq 'red'", "name ne 'x'", "name eq x", "name eq 'x' or name eq 'y'", "name eq 'x' and "]
+)
 def test_a_filter_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="is not understood"):
         resource_filter(text)

@@ -1,7 +1,7 @@
 """Downloading a tree of a container: the manifest, small files in packs, big ones in one stream each.
 
-Every file is proved by its digest while it is written, under a temporary name; nothing is written outside the target.
-A broken download goes on where it stopped.
+Files are written under a temporary name and proved by their digest on the way; nothing is written outside the target.
+A broken download goes on where it stopped. One thing is spared on small machines: see `is_proving`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import stat
-import threading
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 from entrepot.client.failures import FileFailure, ServiceFailure
+from entrepot.client.sink import receive_file
 from entrepot.client.transfer import BIG_BYTES, PACK_BYTES, PIECE_BYTES, Channel
 from entrepot.core.digests import Digest, digest_file, digest_of
 from entrepot.core.errors import EntrepotError
@@ -23,24 +22,36 @@ from entrepot.core.manifests import FileEntry, Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     Progress = Callable[[int, int], None]
 
-_BUFFERS = 6
-_DIRECT_FROM_BYTES = 32 << 20
+_CORES_FOR_PROOF = 4
 
 
-def download(sas_url: str, path: str, target: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def is_proving(channel: Channel) -> bool:
+    """Say whether big files are to be hashed as they arrive.
+
+    Hashing is the slowest part. Where server and client share a few cores, it would more than double the time, and
+    prove only that this machine's disk and loopback can be relied on: the server hashed the bytes when they came.
+    """
+    return not channel.is_loopback or (os.cpu_count() or 1) >= _CORES_FOR_PROOF
+
+
+def download(
+    sas_url: str, path: str, target: Path, *, progress: Progress | None = None, proves: bool | None = None
+) -> dict[str, Any]:
     """Write the files at a path of a container (or the one file there) below the folder `target`.
 
     Returns {"digest": of the tree, "size": in bytes, "files": their number, "received": bytes that came}. Files that
-    are there already with the same bytes stay. Raises FileFailure, ServiceFailure, NoServer.
+    are there already with the same bytes stay. `proves`: hash big files too (None: `is_proving` decides).
+    Raises FileFailure, ServiceFailure, NoServer.
     """
     with Channel(sas_url) as channel:
         manifest = channel.retried(lambda: _manifest(channel, path))
         work = _Download(channel, path, target, manifest, progress)
+        work.is_proving = is_proving(channel) if proves is None else proves
         work.run()
     return {
         "digest": manifest.digest,
@@ -65,6 +76,7 @@ class _Download:
         self, channel: Channel, path: str, target: Path, manifest: Manifest, progress: Progress | None
     ) -> None:
         self.received = 0
+        self.is_proving = True
         self._channel = channel
         self._path = path
         self._target = target
@@ -134,6 +146,7 @@ class _Download:
         """Bring the rest of a big file into its temporary file and prove the whole."""
         hasher = hashlib.sha256()
         start = _resume(part, hasher, entry.size_bytes)
+        is_proved = self.is_proving or start > 0
         before = self._done
         self._tell(start)
         headers = (f"Range: bytes={start}-",) if start else ()
@@ -141,13 +154,14 @@ class _Download:
         if self._channel.left != entry.size_bytes - start:
             raise ServiceFailure(f"The server sent {self._channel.left} bytes of {entry.path}, not what was asked for.")
         try:
-            _stream(self._channel, part, start, hasher, self._tell)
+            receive_file(self._channel, part, start, hasher if is_proved else None, self._tell)
         except (OSError, EOFError):
             self._done = before
             raise
         self.received += entry.size_bytes - start
         try:
-            _check(entry.digest, hasher.hexdigest())
+            if is_proved:
+                _check(entry.digest, hasher.hexdigest())
         except ServiceFailure:
             part.unlink()
             raise
@@ -228,81 +242,6 @@ def _resume(part: Path, hasher: hashlib._Hash, size_bytes: int) -> int:
             hasher.update(file.read(PIECE_BYTES))
         return start
     return 0
-
-
-def _stream(channel: Channel, part: Path, start: int, hasher: hashlib._Hash, tell: Callable[[int], None]) -> None:
-    """Receive here, hash in a second thread, write in a third: all three work outside Python's lock."""
-    free: SimpleQueue[memoryview | None] = SimpleQueue()
-    filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
-    hashed: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
-    failures: list[BaseException] = []
-    fd = _open_part(part, is_big=channel.left >= _DIRECT_FROM_BYTES)
-    os.lseek(fd, start, os.SEEK_SET)
-
-    def hash_on() -> None:
-        while item := filled.get():
-            hasher.update(item[0][: item[1]])
-            hashed.put(item)
-        hashed.put(None)
-
-    def write_on() -> None:
-        while item := hashed.get():
-            try:
-                if not failures:
-                    _append(fd, item[0][: item[1]])
-            except BaseException as error:
-                failures.append(error)
-            free.put(None if failures else item[0])
-
-    threads = [threading.Thread(target=work, daemon=True) for work in (hash_on, write_on)]
-    for thread in threads:
-        thread.start()
-    try:
-        for fresh in _buffers():
-            free.put(fresh)
-        while channel.left and (buffer := free.get()) is not None:
-            count = channel.receive(buffer)
-            filled.put((buffer, count))
-            tell(count)
-    finally:
-        filled.put(None)
-        for thread in threads:
-            thread.join()
-        os.close(fd)
-    if failures:
-        raise FileFailure(f"{part} cannot be written: {failures[0]}") from failures[0]
-
-
-def _buffers() -> Iterable[memoryview]:
-    import mmap
-
-    return [memoryview(mmap.mmap(-1, PIECE_BYTES)) for _ in range(_BUFFERS)]
-
-
-def _open_part(part: Path, *, is_big: bool) -> int:
-    """Open a temporary file; a big one is written past the page cache, which need not find fresh memory then."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    if is_big and hasattr(os, "O_DIRECT"):
-        with suppress(OSError):
-            return os.open(part, flags | os.O_DIRECT, 0o666)
-    return os.open(part, flags, 0o666)
-
-
-def _append(fd: int, view: memoryview) -> None:
-    import fcntl
-
-    direct = getattr(os, "O_DIRECT", 0)
-    while view:
-        if len(view) % 4096 and direct:
-            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~direct)
-        try:
-            view = view[os.write(fd, view) :]
-        except OSError as error:
-            import errno
-
-            if error.errno != errno.EINVAL or not fcntl.fcntl(fd, fcntl.F_GETFL) & direct:
-                raise
-            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~direct)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from entrepot.client.failures import FileFailure
 from entrepot.client.ignore import LocalFile, local_files
-from entrepot.core.digests import Digest
+from entrepot.core.digests import Digest, digest_of
 from entrepot.core.manifests import FileEntry, Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
 REMEMBERED_BYTES = 4 << 20
 """Smaller files are hashed again: that is quicker than looking."""
@@ -29,8 +30,9 @@ _TABLE = """create table if not exists hashes
 class HashCache:
     """Digests of big files by path. Opens its database at first need; without a database it knows nothing."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._folder = folder
+        self._now_ns = now_ns
         self._database: sqlite3.Connection | None = None
         self._is_broken = False
 
@@ -49,7 +51,7 @@ class HashCache:
 
     def put(self, file: LocalFile, digest: Digest) -> None:
         """Remember a digest, unless the file is so new that a later change could have the same time."""
-        if time.time_ns() - max(file.mtime_ns, file.ctime_ns) < _SETTLED_NS:
+        if self._now_ns() - max(file.mtime_ns, file.ctime_ns) < _SETTLED_NS:
             return
         database = self._opened() if file.size_bytes >= REMEMBERED_BYTES else None
         if database is None:
@@ -84,6 +86,11 @@ class HashCache:
 
 def digest_of_file(file: LocalFile, cache: HashCache) -> Digest:
     """Return a file's digest, from the cache where it is known. Raises FileFailure when it changes meanwhile."""
+    if file.size_bytes < REMEMBERED_BYTES:
+        data = file.place.read_bytes()
+        if len(data) != file.size_bytes:
+            raise _changed(file)
+        return digest_of(data)
     if found := cache.get(file):
         return found
     with file.place.open("rb", buffering=0) as reading:
@@ -97,7 +104,11 @@ def check_unchanged(file: LocalFile) -> None:
     """Raise FileFailure when a file is not any more what it was when it was found."""
     status = file.place.stat()
     if (status.st_size, status.st_mtime_ns, status.st_ino) != (file.size_bytes, file.mtime_ns, file.inode):
-        raise FileFailure(f"{file.place} changed while it was being read.", hint="try again when nobody writes to it")
+        raise _changed(file)
+
+
+def _changed(file: LocalFile) -> FileFailure:
+    return FileFailure(f"{file.place} changed while it was being read.", hint="try again when nobody writes to it")
 
 
 def snapshot_digest(path: Path) -> Digest:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import socket
 import struct
@@ -51,6 +52,11 @@ class Channel:
         self._rest = b""
         self.headers: dict[str, str] = {}
         self.left = 0  # of the body that is being received
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when the server is on this machine."""
+        return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", self._address[0]) is not None
 
     def __enter__(self) -> Channel:
         return self

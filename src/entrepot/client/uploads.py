@@ -77,40 +77,48 @@ class _Upload:
                 self._digests[file.path] = digest_of_file(file, self._cache)
             elif found := self._cache.get(file):
                 self._digests[file.path] = found
-        missing = self._ask()
-        for _ in range(_ROUNDS):
-            self._send_missing(missing)
-            manifest = self._manifest()
-            answer = self._channel.ask("PUT", "snapshot", at, body=manifest.encode(), again=(409,))
+        if len(self._digests) < len(self._files):
+            self._ask()
+        for round_ in range(_ROUNDS + 1):
+            answer = self._channel.ask("PUT", "snapshot", at, body=self._manifest().encode(), again=(409,))
             if "digest" in answer:
                 self._tell(self._total - self._done)
                 return {**answer, "sent": self._sent}
             if "missing" not in answer:
                 error = answer.get("error") or {}
                 raise ServiceFailure(error.get("message", "refused"), code=error.get("code", ""), status=409)
-            missing = set(answer["missing"])
-        raise ServiceFailure(f"The server lost {len(missing)} blobs of the upload again and again.")
+            if round_ == 0:
+                self._begin(set(answer["missing"]), answer.get("room"))
+            self._send_missing(set(answer["missing"]))
+        raise ServiceFailure("The server lost blobs of the upload again and again.")
 
-    def _ask(self) -> set[str]:
-        """Return the digests that the server lacks. Raises ServiceFailure when it has no room for them."""
+    def _ask(self) -> None:
+        """Find the digests of the big files that are not known yet: those of a size that the server has are hashed,
+        the others sent, for they are new.
+        """
         unknown = [file for file in self._files if file.path not in self._digests]
-        answer = self._have(list(set(self._digests.values())), sorted({file.size_bytes for file in unknown}))
-        missing = set(answer["missing"])
-        known_sizes = set(answer["sizes"])
-        again = [file for file in unknown if file.size_bytes in known_sizes]
-        for file in again:
-            self._digests[file.path] = digest_of_file(file, self._cache)
-        if again:
-            missing |= set(self._have(sorted({self._digests[file.path] for file in again}), [])["missing"])
-        to_send = missing | {file.path for file in unknown if file.path not in self._digests}
-        sizes = {self._digests.get(file.path, file.path): file.size_bytes for file in self._files}
-        needed = sum(size for key, size in sizes.items() if key in to_send)
-        room = answer.get("room")
+        answer = self._have(sorted(set(self._digests.values())), sorted({file.size_bytes for file in unknown}))
+        missing, known = set(answer["missing"]), set(answer["sizes"])
+        needed = {digest: f.size_bytes for f in self._files if (digest := self._digests.get(f.path)) in missing}
+        new = sum(file.size_bytes for file in unknown if file.size_bytes not in known)
+        self._check_room(sum(needed.values()) + new, answer["room"])
+        for file in unknown:
+            if file.size_bytes in known:
+                self._digests[file.path] = digest_of_file(file, self._cache)
+            else:
+                self._digests[file.path] = self._send_big(file, None)
+                known.add(file.size_bytes)
+
+    def _begin(self, missing: set[str], room: int | None) -> None:
+        """Count what need not be sent as done. Raises ServiceFailure when there is no room for the rest."""
+        needed = {self._digests[f.path]: f.size_bytes for f in self._files if self._digests[f.path] in missing}
+        self._check_room(sum(needed.values()), room)
+        self._tell(max(0, self._total - self._done - sum(needed.values())))
+
+    def _check_room(self, needed: int, room: int | None) -> None:
         if room is not None and needed > room:
             message = f"There is no room for {needed} bytes: the server's disk can take {room} more."
             raise ServiceFailure(message, code="InsufficientStorage", status=507)
-        self._tell(sum(size for key, size in sizes.items() if key not in to_send))
-        return missing
 
     def _have(self, digests: list[Digest], sizes: list[int]) -> dict[str, Any]:
         return self._channel.ask("POST", "have", body=json.dumps({"digests": digests, "sizes": sizes}).encode())
@@ -120,10 +128,7 @@ class _Upload:
         size = 0
         left = set(missing)
         for file in self._files:
-            digest = self._digests.get(file.path)
-            if digest is None:
-                self._digests[file.path] = self._send_big(file, None)
-                continue
+            digest = self._digests[file.path]
             if digest not in left:
                 continue
             left.discard(digest)

@@ -26,6 +26,7 @@ PUBLIC_REGISTRY = "azureml"
 """The curated registry: everybody reads it, nobody but the server writes it."""
 
 _PUBLIC_KEY = f"registries/{PUBLIC_REGISTRY}"
+_IN_WORKSPACE = f"{PROVIDER}/workspaces/"
 _ASSIGNMENTS_WRITE = f"{AUTHORIZATION}/roleAssignments/write"
 _ASSIGNMENTS_DELETE = f"{AUTHORIZATION}/roleAssignments/delete"
 _ASSIGNMENTS_READ = f"{AUTHORIZATION}/roleAssignments/read"
@@ -37,10 +38,24 @@ def allowed(hub: Hub, principal: Principal, action: str, scope_key: str) -> bool
         return True
     if scope_key.startswith(_PUBLIC_KEY) and scope_key[len(_PUBLIC_KEY) : len(_PUBLIC_KEY) + 1] in ("", "/"):
         return action.endswith("/read")
+    if principal.within and not _is_for_jobs(principal.within, action, scope_key.strip("/")):
+        return False
     holders = (
         (principal.id, *principal.groups, principal.tenant) if principal.tenant else (principal.id, *principal.groups)
     )
     return hub.grants.decide(hub.documents, holders, action, scope_key.strip("/"), hub.clock.now())
+
+
+def _is_for_jobs(workspace: str, action: str, scope_key: str) -> bool:
+    """Say whether a job of the workspace needs this: the things in its workspace, and reading from registries.
+
+    A token lies in the environment of user code, and from there in logs: it must not remove a workspace or give roles.
+    """
+    if scope_key.startswith("registries/"):
+        return action.endswith("/read")
+    if scope_key != workspace and not scope_key.startswith(workspace + "/"):
+        return False
+    return action.startswith(_IN_WORKSPACE) and action not in (f"{_IN_WORKSPACE}write", f"{_IN_WORKSPACE}delete")
 
 
 def require(
@@ -77,6 +92,11 @@ def _refusal(principal: Principal, action: str, scope_key: str, shown: str) -> s
         return (
             f"{who} may not perform {action} on {shown}: the registry {PUBLIC_REGISTRY} is read-only. "
             "No role grants it; publish to a registry of your own instead"
+        )
+    if principal.within and not _is_for_jobs(principal.within, action, scope_key.strip("/")):
+        return (
+            f"{who} may not perform {action} on {shown} with the token of the job {principal.via}: "
+            "it works in the job's own workspace, and reads registries. No role widens it"
         )
     role = narrowest_role(action).name
     return (

@@ -31,7 +31,10 @@ class Depots(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who acts. `id` is a GUID; `name` is for people; `via` names the job when a job acts for its submitter."""
+    """Who acts. `id` is a GUID; `name` is for people; `via` names the job when a job acts for its submitter.
+
+    `within` is the key of the workspace that a job's token is good for; '' when it is no such token.
+    """
 
     id: str
     name: str
@@ -39,6 +42,7 @@ class Principal:
     tenant: str = ""
     via: str | None = None
     groups: tuple[str, ...] = ()
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)

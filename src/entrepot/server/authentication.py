@@ -11,6 +11,7 @@ from typing import Any
 
 from entrepot.core.clock import Clock, new_id
 from entrepot.core.errors import InvalidRequest, Unauthenticated
+from entrepot.domain.access import scope_key_of
 from entrepot.domain.hub import Principal
 
 Json = Any
@@ -53,7 +54,7 @@ class TokenSigner:
         if not self._is_ours(audience):
             known = ", ".join(sorted(self._audiences))
             raise InvalidRequest(f"No tokens for the resource {resource!r} are made here; for these: {known}")
-        return self._signed(principal, audience, lifetime_s, job=principal.via or "", workspace="")
+        return self._signed(principal, audience, lifetime_s, job=principal.via or "", workspace=principal.within)
 
     def _is_ours(self, audience: object) -> bool:
         return isinstance(audience, str) and audience.rstrip("/") in self._audiences
@@ -138,6 +139,7 @@ class Authenticator:
             tenant=claims.get("tid", ""),
             via=claims.get("job") or None,
             groups=tuple(claims.get("groups", ())),
+            within=scope_key_of(claims["workspace"]) if claims.get("workspace") else "",
         )
         with self._lock:
             if len(self._known) >= _REMEMBERED_TOKENS:

@@ -7,18 +7,24 @@ import fcntl
 import mmap
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _WRITE_BACK = 2  # SYNC_FILE_RANGE_WRITE: start, don't wait
 _WRITE_BACK_BYTES = 8 << 20
 _DIRECT_FROM_BYTES = 32 << 20
 _BLOCK_BYTES = 4096
+_TRIAL_BYTES = 8 << 20
+_CHEAP_BYTES_PER_S = 1 << 30  # of processor time; fresh memory where it is cheap allows four times that
 _NOT_HERE = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.EBADF)
 _libc = ctypes.CDLL(None, use_errno=True)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
 _syncfs = getattr(_libc, "syncfs", None)
+_renameat2 = getattr(_libc, "renameat2", None)
 if _sync_file_range is not None:
     _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
@@ -49,22 +55,25 @@ def is_cached(fd: int, start: int, length: int) -> bool:
 
 
 class Writer:
-    """Writes a new file from its beginning to its end.
+    """Writes a new file from its beginning to its end, in pieces from `aligned_buffer`.
 
-    A big one goes past the page cache while it comes in whole blocks from `aligned_buffer`: it need not be flushed
-    again, does not push out what others read, and needs no fresh memory. Others begin to be written back at once.
+    The page cache is good for who reads the file next, and its flush begins at once. But where memory is dear (a
+    virtual machine that gives its free memory back pays for each fresh page, ten times the price of the copy), a big
+    file goes past the cache as soon as that shows.
     """
 
     def __init__(self, file: Path, *, expected_bytes: int, mode: int = 0o444) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._fd = os.open(file, flags, mode)
-        self._is_direct = expected_bytes >= _DIRECT_FROM_BYTES and self._set_direct(True)
-        self._size = self._begun = 0
+        self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        self._is_on_trial = expected_bytes >= _DIRECT_FROM_BYTES
+        self._is_direct = False
+        self._spent_s = 0.0
+        self._size = self._begun = self._judged = 0
 
     def write(self, view: memoryview) -> None:
         """Append bytes."""
         if self._is_direct and len(view) % _BLOCK_BYTES:
             self._is_direct = not self._set_direct(False)
+        began = time.thread_time()
         while view:
             try:
                 count = os.write(self._fd, view)
@@ -75,9 +84,21 @@ class Writer:
                 continue
             self._size += count
             view = view[count:]
+        if self._is_on_trial:
+            self._judge(time.thread_time() - began)
         if not self._is_direct and self._size - self._begun >= _WRITE_BACK_BYTES and _sync_file_range is not None:
             _sync_file_range(self._fd, self._begun, self._size - self._begun, _WRITE_BACK)
             self._begun = self._size
+
+    def _judge(self, spent_s: float) -> None:
+        """After each stretch, go past the page cache if filling it cost the processor too much."""
+        self._spent_s += spent_s
+        if self._size - self._judged < _TRIAL_BYTES:
+            return
+        if self._spent_s > (self._size - self._judged) / _CHEAP_BYTES_PER_S and self._size % _BLOCK_BYTES == 0:
+            self._is_on_trial = False
+            self._is_direct = self._set_direct(True)
+        self._spent_s, self._judged = 0.0, self._size
 
     def close(self) -> None:
         """Close the file; it is not flushed."""
@@ -119,6 +140,18 @@ def flush_folders(folders: Iterable[Path]) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def rename_if_free(source: str, target: str) -> None:
+    """Move a file to a name of the same file system unless that is taken. Raises FileExistsError, FileNotFoundError."""
+    if _renameat2 is not None:
+        if _renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NOT_HERE:
+            raise OSError(code, os.strerror(code), source, None, target)
+    os.link(source, target)
+    Path(source).unlink()
 
 
 def copy_bytes(source: int, target: int, size_bytes: int) -> None:

@@ -37,16 +37,17 @@ class LocalStore:
         self._staging_root = self._root / paths.STAGING
         self._staging_root.mkdir(parents=True, exist_ok=True)
         self.staging, self._lock_fd = _claim_staging(self._staging_root)
-        self._pending: dict[str, tuple[Path, int]] = {}  # name -> staged file, size; in the order of the puts
+        self._base = f"{self._root}/"
+        self._pending: dict[str, tuple[str, int]] = {}  # name -> staged file, size; in the order of the puts
         self._flushing = threading.Lock()
         self._numbers = count()
         _reap(self._staging_root, self.staging)
 
     def stat(self, name: str) -> BlobStat | None:
         """Return the blob's size and time, or None."""
-        for file in self._places(name):
+        for place in self._places(name):
             try:
-                found = file.stat()
+                found = os.stat(place)  # noqa: PTH116 - a Path costs more than the call, and this is called most
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if stat.S_ISREG(found.st_mode):
@@ -55,9 +56,9 @@ class LocalStore:
 
     def open(self, name: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """Open a blob as a real file, at `start`; with `length`, as a reader of that range."""
-        for path in self._places(name):
+        for place in self._places(name):
             try:
-                file = path.open("rb")
+                file = Path(place).open("rb")  # noqa: SIM115 - the caller closes it
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             file.seek(start)
@@ -69,15 +70,18 @@ class LocalStore:
         if found := self.stat(name):
             return found.size_bytes
         staged = self._new_staged()
+        size = 0
         with _room(staged):
             fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-            with io.FileIO(fd, "wb") as file:
+            try:
                 if isinstance(source, bytes):
-                    _write_all(file, source)
+                    size = _write_all(fd, source)
                 else:
                     while chunk := source.read(CHUNK_BYTES):
-                        _write_all(file, chunk)
-        return self._enter(name, staged)
+                        size += _write_all(fd, chunk)
+            finally:
+                os.close(fd)
+        return self._enter(name, staged, size)
 
     def adopt(self, name: str, file: Path) -> int:
         """Move a local file into the store; return the size. From another disk, or when it has other names: copy."""
@@ -90,14 +94,15 @@ class LocalStore:
         staged = self._new_staged()
         if found_file.st_nlink > 1 or not _rename(file, staged):
             with _room(staged):
-                disk.copy_file(file, staged)
+                disk.copy_file(file, Path(staged))
             file.unlink()
-        staged.chmod(_MODE)
-        return self._enter(name, staged)
+        Path(staged).chmod(_MODE)
+        return self._enter(name, staged, found_file.st_size)
 
     def local_path(self, name: str) -> Path | None:
         """Return the blob's read-only file, or None when the blob is absent."""
-        final, *pending = self._places(name)
+        place, *pending = self._places(name)
+        final = Path(place)
         if pending and not final.exists():
             self.sync()
         return final if final.exists() else None
@@ -118,9 +123,9 @@ class LocalStore:
             os.link(source, staged)
         except OSError:
             with _room(staged):
-                disk.copy_file(source, staged, mode=_MODE)
-            return self._enter(name, staged)
-        self._enter(name, staged)
+                size = disk.copy_file(source, Path(staged), mode=_MODE)
+            return self._enter(name, staged, size)
+        self._enter(name, staged, source.stat().st_size)
         return 0
 
     def sync(self) -> None:
@@ -134,7 +139,7 @@ class LocalStore:
                 disk.flush_file_system(self._root)
             else:
                 for file in small:
-                    disk.flush_data(file)
+                    disk.flush_data(Path(file))
             folders: set[Path] = set()
             for name, (file, _) in batch.items():
                 folders |= self._name(name, file)
@@ -148,8 +153,8 @@ class LocalStore:
     def delete(self, name: str) -> None:
         """Remove a blob; a missing one is no error."""
         with self._flushing:
-            for file in self._places(name):
-                file.unlink(missing_ok=True)
+            for place in self._places(name):
+                Path(place).unlink(missing_ok=True)
             self._pending.pop(name, None)
 
     def list(self, prefix: str) -> Iterator[BlobStat]:
@@ -172,44 +177,44 @@ class LocalStore:
         os.close(self._lock_fd)
         self._lock_fd = -1
 
-    def _places(self, name: str) -> tuple[Path, ...]:
+    def _places(self, name: str) -> tuple[str, ...]:
         """The files where a blob may be found: named, staged, and named again, as a sync may come in between."""
-        final = self._root / paths.check_blob_name(name)
+        final = f"{self._base}{paths.check_blob_name(name)}"
         pending = self._pending.get(name)
         return (final, pending[0], final) if pending else (final,)
 
-    def _new_staged(self) -> Path:
-        return self.staging / f"put-{next(self._numbers)}"
+    def _new_staged(self) -> str:
+        return f"{self.staging}/put-{next(self._numbers)}"
 
-    def _enter(self, name: str, staged: Path) -> int:
+    def _enter(self, name: str, staged: str, size: int) -> int:
         """Make a staged file the blob of this name, now or at the next sync."""
-        size = staged.stat().st_size
         if not self._fsync or paths.is_scratch(name):
             self._name(name, staged)
             return size
         if size >= _FLUSH_AT_PUT_BYTES:
-            disk.flush_data(staged)
+            disk.flush_data(Path(staged))
         if self._pending.setdefault(name, (staged, size))[0] != staged:
-            staged.unlink()
+            Path(staged).unlink()
         return size
 
-    def _name(self, name: str, staged: Path) -> set[Path]:
-        """Link the staged file to its name unless that exists; return the folders that changed."""
-        final = self._root / name
-        changed = {final.parent}
-        try:
-            os.link(staged, final)
-        except FileNotFoundError:
-            folder = final.parent
-            while not folder.exists():
-                folder = folder.parent
-                changed.add(folder)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.link(staged, final)
-        except FileExistsError:
-            pass
-        staged.unlink(missing_ok=True)
+    def _name(self, name: str, staged: str) -> set[Path]:
+        """Give the staged file its name unless that is taken; return the folders that changed."""
+        final = f"{self._base}{name}"
+        folder = Path(final.rpartition("/")[0])
+        changed = {folder}
+        for _ in range(2):
+            try:
+                disk.rename_if_free(staged, final)
+            except FileExistsError:
+                Path(staged).unlink()
+            except FileNotFoundError:
+                above = folder
+                while not above.exists():
+                    above = above.parent
+                    changed.add(above)
+                folder.mkdir(parents=True, exist_ok=True)
+                continue
+            break
         return changed
 
     def _walk(self, folder: str, prefix: str) -> Iterator[BlobStat]:
@@ -255,21 +260,21 @@ class _Range(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def _room(staged: Path) -> Iterator[None]:
+def _room(staged: str) -> Iterator[None]:
     """Leave no staged file behind on failure, and tell of a full disk by its name."""
     try:
         yield
     except OSError as error:
-        staged.unlink(missing_ok=True)
+        Path(staged).unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoRoom(f"the disk of {staged.parent.parent.parent} is full") from error
+            raise NoRoom(f"the disk of {Path(staged).parents[2]} is full") from error
         raise
     except BaseException:
-        staged.unlink(missing_ok=True)
+        Path(staged).unlink(missing_ok=True)
         raise
 
 
-def _rename(source: Path, target: Path) -> bool:
+def _rename(source: Path, target: str) -> bool:
     try:
         source.rename(target)
     except OSError as error:
@@ -279,10 +284,11 @@ def _rename(source: Path, target: Path) -> bool:
     return True
 
 
-def _write_all(file: io.FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+def _write_all(fd: int, data: bytes) -> int:
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, memoryview(data)[done:])
+    return done
 
 
 def _claim_staging(root: Path) -> tuple[Path, int]:

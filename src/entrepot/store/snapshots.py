@@ -45,9 +45,9 @@ class CopyReport:
     bytes_moved: int
 
 
-def keep(blobs: BlobStore, data: bytes) -> Digest:
-    """Store content from memory under its digest; durable after the store's next sync."""
-    digest = digest_of(data)
+def keep(blobs: BlobStore, data: bytes, *, digest: Digest | None = None) -> Digest:
+    """Store content from memory under its digest, computed unless it is given; durable after the store's next sync."""
+    digest = digest or digest_of(data)
     blobs.put(paths.content(digest), data)
     _mark_size(blobs, len(data))
     return digest

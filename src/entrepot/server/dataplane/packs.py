@@ -17,18 +17,19 @@ LARGEST_BYTES = 8 << 20
 _INDEX_LIMIT = 32 << 20
 
 
-def unpack(body: Body, keep: Callable[[bytes], Digest]) -> int:
+def unpack(body: Body, keep: Callable[[bytes, Digest], object]) -> int:
     """Read a pack and keep each content, after it proved to have its digest; return their number.
 
     Raises InvalidRequest and DigestMismatch; what was kept before stays.
     """
-    index = _read_index(body)
+    reader = _Reader(body)
+    index = _read_index(reader)
     for digest, size in index:
-        data = _read(body, size)
+        data = reader.read(size)
         if digest_of(data) != digest:
             raise DigestMismatch(f"the pack's bytes for {digest} have another digest")
-        keep(data)
-    if body.readinto(memoryview(bytearray(1))):
+        keep(data, digest)
+    if not reader.is_at_end():
         raise InvalidRequest("a pack is longer than its index says")
     return len(index)
 
@@ -53,12 +54,46 @@ def _pieces(blobs: BlobStore, head: bytes, contents: Sequence[tuple[Digest, int]
     yield b"".join(parts)
 
 
-def _read_index(body: Body) -> list[tuple[Digest, int]]:
-    length = int.from_bytes(_read(body, 4), "big")
+class _Reader:
+    """Cuts a body into pieces of given sizes, taking it from the socket in big ones."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._buffer = bytearray(STREAMED)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes. Raises InvalidRequest when the body ends before."""
+        if self._end - self._start >= size:
+            self._start += size
+            return bytes(self._view[self._start - size : self._start])
+        whole = bytearray(size)
+        done = self._end - self._start
+        whole[:done] = self._view[self._start : self._end]
+        self._start = self._end = 0
+        if size - done >= STREAMED:
+            done += self._body.readinto(memoryview(whole)[done:])
+        else:
+            self._end = self._body.readinto(self._view)
+            self._start = min(size - done, self._end)
+            whole[done : done + self._start] = self._view[: self._start]
+            done += self._start
+        if done < size:
+            raise InvalidRequest("a pack ends before its last byte")
+        return bytes(whole)
+
+    def is_at_end(self) -> bool:
+        """Say whether nothing is left."""
+        return self._start == self._end and self._body.readinto(self._view[:1]) == 0
+
+
+def _read_index(reader: _Reader) -> list[tuple[Digest, int]]:
+    length = int.from_bytes(reader.read(4), "big")
     if length > _INDEX_LIMIT:
         raise InvalidRequest(f"a pack's index may be at most {_INDEX_LIMIT} bytes long: got {length}")
     try:
-        rows = json.loads(_read(body, length))
+        rows = json.loads(reader.read(length))
         index = [(Digest(digest), size) for digest, size in rows]
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest("a pack's index must be a JSON list of [digest, size]") from error
@@ -68,13 +103,3 @@ def _read_index(body: Body) -> list[tuple[Digest, int]]:
         if type(size) is not int or not 0 <= size <= LARGEST_BYTES:
             raise InvalidRequest(f"{digest} in a pack has a size outside 0 to {LARGEST_BYTES}: send it as a blob")
     return index
-
-
-def _read(body: Body, size: int) -> bytes:
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    while view and (count := body.readinto(view)):
-        view = view[count:]
-    if view:
-        raise InvalidRequest("a pack ends before its last byte")
-    return bytes(buffer)

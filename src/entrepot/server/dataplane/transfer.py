@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from entrepot.core.digests import Digest, is_digest
-from entrepot.core.errors import DigestMismatch, InvalidRequest, NotFound
+from entrepot.core.errors import BlobMissing, DigestMismatch, InvalidRequest, NotFound
 from entrepot.core.manifests import check_path
 from entrepot.server.dataplane import packs
 from entrepot.server.dataplane.arrivals import arriving
@@ -43,7 +43,7 @@ def put_blob(request: Request, context: Context) -> Answer:
 def put_pack(request: Request, context: Context) -> Answer:
     """Take many small contents, each proved by its digest, with one flush."""
     with context.room.claim(context.store, request.body.length):
-        count = packs.unpack(request.body, lambda data: snapshots.keep(context.store, data))
+        count = packs.unpack(request.body, lambda data, digest: snapshots.keep(context.store, data, digest=digest))
     context.store.sync()
     return _answer(201, {"count": count})
 
@@ -54,10 +54,12 @@ def put_snapshot(request: Request, context: Context) -> Answer:
     if path:
         check_path(path)
     manifest = snapshots.Manifest.decode(request.read_all(_JSON_LIMIT))
-    if absent := snapshots.missing(context.store, manifest):
-        message = f"{len(absent)} of the manifest's blobs are not here"
-        return _answer(409, {"error": {"code": "BlobNotFound", "message": message}, "missing": absent})
-    digest = snapshots.write(context.store, manifest)
+    try:
+        digest = snapshots.write(context.store, manifest)
+    except BlobMissing as error:
+        room = context.room.left(context.store)
+        told = {"error": {"code": error.code, "message": error.message}, "room": room}
+        return _answer(409, told | {"missing": error.details[0]["missing"]})
     context.containers.mount(request.container, path, digest)
     return _answer(201, {"digest": digest, "size": manifest.size_bytes, "files": len(manifest.files)})
 
