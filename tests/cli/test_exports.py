@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.client import exports
+from entrepot.cli import variables
 from entrepot.testing.live import LiveServer
 from tests.cli.conftest import Run
 
@@ -17,23 +17,23 @@ MAIN = [sys.executable, "-m", "entrepot.cli.main"]
 
 
 def test_a_shell_reads_back_each_odd_value() -> None:
-    text = exports.render(ODD, "sh") + "python3 -c 'import os, json; print(json.dumps(dict(os.environ)))'"
+    text = variables.render(ODD, "sh") + "python3 -c 'import os, json; print(json.dumps(dict(os.environ)))'"
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout)
     assert {name: seen[name] for name in ODD} == ODD
 
 
 def test_fish_and_powershell_values_are_quoted_by_their_rules() -> None:
-    fish = exports.render(ODD, "fish")
+    fish = variables.render(ODD, "fish")
     assert "set -gx ODD 'it\\'s a \"$HOME\" `date` \\\\ back \\\\\\' and & more';\n" in fish
-    powershell = exports.render(ODD, "powershell")
+    powershell = variables.render(ODD, "powershell")
     assert "$env:ODD = 'it''s a \"$HOME\" `date` \\ back \\'' and & more'\n" in powershell
-    assert json.loads(exports.render(ODD, "json")) == ODD
+    assert json.loads(variables.render(ODD, "json")) == ODD
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 def test_fish_reads_back_each_odd_value() -> None:
-    done = subprocess.run(["fish"], input=exports.render(ODD, "fish") + "env", capture_output=True, text=True)
+    done = subprocess.run(["fish"], input=variables.render(ODD, "fish") + "env", capture_output=True, text=True)
     assert f"ODD={ODD['ODD']}\n" in done.stdout
 
 

@@ -37,7 +37,7 @@ from entrepot.store.sql import open_documents
 
 home = Path(sys.argv[1])
 depots = LocalDepots(home / "regions")
-containers = Containers(open_documents(home / "entrepot.db"), depots.of, regions=("eastus",))
+containers = Containers(open_documents(home / "entrepot.db"), depots.of, regions=lambda: ("eastus",))
 containers.create("container", region="eastus", owner="registries/contoso")
 depots.of("eastus")
 print(DataPlane(containers, depots, SasSigner(b"k" * 32)).start(), flush=True)

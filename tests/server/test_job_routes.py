@@ -61,6 +61,16 @@ def test_a_job_runs_and_tells_of_itself_in_both_services(server: LiveServer, pro
     assert missing.status == 404 and "out, artifacts, logs" in missing.json["error"]["message"]
 
 
+def test_a_job_that_ended_before_anybody_looked_is_finalizing_at_the_first_look(
+    server: LiveServer, provider: str, environment: str
+) -> None:
+    workspace = f"{provider}/workspaces/dev"
+    _submit(server, workspace, "fast", "echo hello-log", environment)
+    _finished(server, workspace, "fast")
+    looks = [server.call("GET", f"{HISTORY}{workspace}/runs/fast/details").json["status"] for _ in range(3)]
+    assert looks == ["Finalizing", "Completed", "Completed"]
+
+
 def test_log_addresses_carry_their_own_right_and_no_other(server: LiveServer, provider: str, environment: str) -> None:
     workspace = f"{provider}/workspaces/dev"
     _submit(server, workspace, "j2", "echo hello-log", environment)

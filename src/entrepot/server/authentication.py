@@ -54,7 +54,7 @@ class TokenSigner:
         if not self._is_ours(audience):
             known = ", ".join(sorted(self._audiences))
             raise InvalidRequest(f"No tokens for the resource {resource!r} are made here; for these: {known}")
-        return self._signed(principal, audience, lifetime_s, job=principal.via or "", workspace="")
+        return self._signed(principal, audience, lifetime_s, job=principal.via or "", workspace=principal.within)
 
     def _is_ours(self, audience: object) -> bool:
         return isinstance(audience, str) and audience.rstrip("/") in self._audiences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from entrepot.client import exports
+from entrepot.cli import variables
 from entrepot.client.failures import NoCommand, UsageFailure
 
 TYPE_CHECKING = False
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def env(call: Call) -> None:
     """Print the variables for a shell to evaluate."""
     form = (call.text("format") or "sh").lower()
-    if form not in exports.FORMS:
-        raise UsageFailure(f"argument --format: {form!r} is none of {', '.join(exports.FORMS)}")
-    sys.stdout.write(exports.render(_variables(call), form))
+    if form not in variables.FORMS:
+        raise UsageFailure(f"argument --format: {form!r} is none of {', '.join(variables.FORMS)}")
+    sys.stdout.write(variables.render(_variables(call), form))
 
 
 def run(call: Call) -> None:
@@ -27,7 +27,7 @@ def run(call: Call) -> None:
     if not words:
         raise UsageFailure("Write the command behind two dashes.", hint="entrepot run -- python train.py")
     environment = {**os.environ, **_variables(call)}
-    for name in exports.UNSET:
+    for name in variables.UNSET:
         environment.pop(name, None)
     call.close()
     sys.stdout.flush()
@@ -41,4 +41,4 @@ def _variables(call: Call) -> dict[str, str]:
     group, workspace = call.text("resource_group"), call.text("workspace_name")
     if workspace and not group:
         raise UsageFailure("A workspace is in a group.", hint="entrepot configure --defaults group=GROUP")
-    return exports.variables(call.session, call.home, group=group or "", workspace=workspace or "")
+    return variables.variables(call.session, call.home, group=group or "", workspace=workspace or "")

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from entrepot.core.clock import from_iso
 from entrepot.core.errors import NotFound
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import access
@@ -22,6 +23,10 @@ _RUN_TYPES = {
     (records.SWEEP, False): "azureml.sweep",
     (records.SWEEP, True): "azureml.sweep",
 }
+
+
+_ANY = (0, 0)
+_JUST_ENDED_S = 60.0
 
 
 def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Document:
@@ -116,6 +121,21 @@ def details(document: Document) -> dict[str, Json]:
         "logFiles": dict.fromkeys(logs.names(record), ""),
         "warnings": [],
     }
+
+
+def followed(hub: Hub, document: Document) -> dict[str, Json]:
+    """Return a run's details for who follows it: one that ended before anybody looked is Finalizing at the first look.
+
+    azure-ai-ml prints no log of a job that has ended when it begins to stream, and short jobs end sooner here than in
+    Azure.
+    """
+    told = details(document)
+    key, ended = f"{document.key}#followed", told["endTimeUtc"]
+    is_first = hub.memory.recall(key, _ANY) is None
+    hub.memory.remember(key, _ANY, True)
+    if not is_first or not ended or hub.clock.now() - from_iso(ended) > _JUST_ENDED_S:
+        return told
+    return {**told, "status": records.FINALIZING}
 
 
 def _told(record: Record) -> dict[str, str]:

@@ -42,7 +42,7 @@ def _details(call: Call) -> Answer:
         path = f"{call.path.rpartition('/details')[0]}/logs/{name}"
         return call.origins.api + call.site.signer.sign(path, expires=expires)
 
-    return reply(with_log_addresses(queries.details(document), address))
+    return reply(with_log_addresses(queries.followed(call.hub, document), address))
 
 
 def _log(call: Call) -> Answer:
