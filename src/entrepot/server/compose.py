@@ -19,6 +19,8 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
+from entrepot.domain.schedules import firing
+from entrepot.domain.schedules.schedules import QUEUE as SCHEDULE_QUEUE
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
@@ -35,6 +37,7 @@ from entrepot.server.routes import (
     mlflow,
     registries,
     runhistory,
+    schedules,
     workspaces,
 )
 from entrepot.server.routing import Route, Router
@@ -53,7 +56,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 ROUTES: tuple[Route, ...] = tuple(
     route
-    for family in (metadata, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow)
+    for family in (metadata, arm, deployments, registries, workspaces, assets, jobs, schedules, runhistory, mlflow)
     for route in family.ROUTES
 )
 """All routes of the server."""
@@ -152,12 +155,14 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: environments.build,
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
+        SCHEDULE_QUEUE: firing.fire,
     }
     slots = {
         replication.QUEUE: max(2, processors),
         removal.QUEUE: 1,
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
+        SCHEDULE_QUEUE: 1,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)
