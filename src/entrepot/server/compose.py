@@ -17,6 +17,8 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
+from entrepot.domain.schedules import firing
+from entrepot.domain.schedules.schedules import QUEUE as SCHEDULE_QUEUE
 from entrepot.domain.scopes import known_regions
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
@@ -37,6 +39,7 @@ from entrepot.server.routes import (
     registered_models,
     registries,
     runhistory,
+    schedules,
     workspaces,
 )
 from entrepot.server.routing import Route, Router
@@ -55,6 +58,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
+    schedules,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -157,12 +161,14 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: environments.build,
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
+        SCHEDULE_QUEUE: firing.fire,
     }
     slots = {
         replication.QUEUE: max(2, processors),
         removal.QUEUE: 1,
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
+        SCHEDULE_QUEUE: 1,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)

@@ -20,8 +20,8 @@ _RESOURCE_TYPES = (
     "registries", "workspaces", "workspaces/jobs", "workspaces/models", "workspaces/models/versions",
     "workspaces/environments", "workspaces/environments/versions", "workspaces/components",
     "workspaces/components/versions", "workspaces/data", "workspaces/data/versions", "workspaces/codes",
-    "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "registries/models",
-    "registries/models/versions", "registries/environments", "registries/environments/versions",
+    "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "workspaces/schedules",
+    "registries/models", "registries/models/versions", "registries/environments", "registries/environments/versions",
     "registries/components", "registries/components/versions", "registries/data", "registries/data/versions",
     "registries/codes", "registries/codes/versions",
 )  # fmt: skip
