@@ -70,6 +70,7 @@ class SqliteDatabase:
     """One SQLite file. `query` reads what is committed; `transact` returns when its work is durable."""
 
     dialect = "sqlite"
+    has_one_writer = True  # a home's lock lets one server in
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
         self.address = f"sqlite:///{path}"
