@@ -15,7 +15,7 @@ from entrepot.store.sql import open_documents
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Iterator[DocumentStore]:
-    opened = open_documents(tmp_path / "entrepot.db", fsync=False)
+    opened = open_documents(tmp_path / "entrepot.db", fsync=False, is_alone=True)
     yield opened
     opened.close()
 
@@ -126,7 +126,7 @@ def test_readers_beside_writers_never_go_back_in_time(documents: DocumentStore) 
 
 
 def test_a_closed_store_answers_nothing_from_memory(tmp_path: Path) -> None:
-    documents = open_documents(tmp_path / "entrepot.db", fsync=False)
+    documents = open_documents(tmp_path / "entrepot.db", fsync=False, is_alone=True)
     documents.commit([Put("c/a", {})])
     assert documents.get("c/a") is not None
     documents.close()

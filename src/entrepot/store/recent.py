@@ -1,6 +1,6 @@
 """Answers of reads that one process keeps, and drops before a write that would change them can be seen.
 
-Only for a database that this process alone writes (SQLite in a home, whose lock one server holds).
+Only for a database that this process alone writes: SQLite in a home whose lock the server holds.
 
 Why nothing outdated is ever returned: an answer hangs on one name (a document's key, or a collection). A write
 announces its names before its transaction begins; that drops their answers, and none is kept for these names until the

@@ -50,7 +50,6 @@ class Database(Protocol):
 
     dialect: str
     address: str  # as SQLAlchemy spells it, for migrations
-    has_one_writer: bool  # this process alone writes, so what was read may be kept until this process changes it
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run a reading statement; return its rows."""
@@ -69,10 +68,11 @@ class Database(Protocol):
         ...
 
 
-def open_documents(url: str | Path, *, fsync: bool = True) -> DocumentStore:
+def open_documents(url: str | Path, *, fsync: bool = True, is_alone: bool = False) -> DocumentStore:
     """Open the store at a path, a `sqlite:///path` or a `postgresql://` URL; make or migrate its tables.
 
     Without `fsync` a crash of the machine, not of the process, may lose the newest commits: for tests.
+    `is_alone` promises that nobody else writes a SQLite file while it is open here: then reads are remembered.
     """
     text = str(url)
     if text.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
@@ -86,13 +86,13 @@ def open_documents(url: str | Path, *, fsync: bool = True) -> DocumentStore:
         raise InvalidRequest(f"No document store opens {scheme}:// URLs: give a path, sqlite:///path or postgresql://")
     path = Path(text.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return SqlDocuments(SqliteDatabase(path, fsync=fsync))
+    return SqlDocuments(SqliteDatabase(path, fsync=fsync), is_alone=is_alone)
 
 
 class SqlDocuments:
     """A DocumentStore over a Database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_alone: bool = False) -> None:
         self._database = database
         self._query = database.query
         self._statements = s = load(database.dialect).statements
@@ -106,8 +106,8 @@ class SqlDocuments:
         self._wakes = 0
         self._seen = threading.local()
         self._is_watching = False
-        self._known = Recent(_KEPT_BYTES) if database.has_one_writer else None
-        self._known_pages = Recent(_KEPT_BYTES) if database.has_one_writer else None
+        self._known = Recent(_KEPT_BYTES) if is_alone else None
+        self._known_pages = Recent(_KEPT_BYTES) if is_alone else None
         try:
             prepare(database)
         except BaseException:

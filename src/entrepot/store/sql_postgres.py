@@ -35,7 +35,6 @@ class PostgresDatabase:
     """One PostgreSQL database, shared with any number of other processes."""
 
     dialect = "postgresql"
-    has_one_writer = False
 
     def __init__(self, url: str, *, fsync: bool = True) -> None:
         self.address = "postgresql+psycopg://" + url.partition("://")[2]
