@@ -25,7 +25,7 @@ CLIENTS = 8
 def main(count: int) -> None:
     """Print one JSON line per figure, each of `count` versions."""
     with tempfile.TemporaryDirectory() as folder:
-        hub = make_hub(Path(folder), fsync=True)
+        hub = make_hub(Path(folder), fsync=True, is_alone=True)
         registry = RegistryScope("bench")
         registries.create(hub, OWNER, "s", "rg", "bench", {"location": "eastus"})
         source = AssetRef(registry, MODEL, "source", "1")

@@ -99,7 +99,9 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
     """Put a server together. `urls`: where its HTTP and HTTPS listeners answer."""
     clock = SystemClock()
     with contextlib.ExitStack() as undo:
-        documents = open_documents(settings.database_url or settings.home / "entrepot.db", fsync=settings.fsync)
+        place = settings.database_url or settings.home / "entrepot.db"
+        # A home's own database is this process's alone: `serve` holds the home's lock. One elsewhere may be shared.
+        documents = open_documents(place, fsync=settings.fsync, is_alone=not settings.database_url)
         undo.callback(documents.close)
         depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
         undo.callback(depots.close)

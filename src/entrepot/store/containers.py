@@ -33,6 +33,7 @@ __all__ = ["BlobItem", "ContainerInfo", "Containers", "Listing", "snapshot_conta
 
 _IMPLICIT = "s-"
 _ATTEMPTS = 20
+_INFOS_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Containers:
         self._regions = regions
         self._clock = clock or SystemClock()
         self._manifests = Manifests()
+        self._infos: dict[str, tuple[Document, ContainerInfo]] = {}  # good for the document that they were read from
 
     def create(self, name: str, *, region: Region, owner: str, purpose: str = "") -> None:
         """Make a container; one that is there with the same region and owner stays as it is."""
@@ -110,8 +112,15 @@ class Containers:
         document = self._documents.get(_key(name)) if is_safe_path(name) and "/" not in name else None
         if document is None:
             return None
+        held = self._infos.get(name)
+        if held is not None and held[0] == document:
+            return held[1]
         body = document.body
-        return ContainerInfo(name, Region(body["region"]), body["owner"], body["purpose"], body["sealed"])
+        info = ContainerInfo(name, Region(body["region"]), body["owner"], body["purpose"], body["sealed"])
+        if len(self._infos) >= _INFOS_KEPT:
+            self._infos.clear()
+        self._infos[name] = (document, info)
+        return info
 
     def store(self, name: str, region: Region | None = None) -> BlobStore:
         """Return the store that holds a container's bytes; of an implicit container, preferably in `region`."""

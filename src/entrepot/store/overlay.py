@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from entrepot.core.digests import Digest
 from entrepot.core.manifests import FileEntry, Manifest
@@ -147,7 +148,7 @@ class Overlay:
             has_some = not relative or _has_below(manifest, relative)
             return manifest.subtree(relative) if has_some else None
         if path and (item := self.stat(path)) and not _is_folder_mark(item):
-            return Manifest((_entry_of(item, path.rpartition("/")[2]),))
+            return _alone(_entry_of(item, path.rpartition("/")[2]))
         base = f"{path}/" if path else ""
         found = [_entry_of(item, item.name[len(base) :]) for item in self.walk(base) if not _is_folder_mark(item)]
         return Manifest(tuple(found)) if found else None
@@ -270,6 +271,12 @@ def _mount_of(path: str, document: Document) -> Mount:
 
 def _entry_of(item: BlobItem, path: str) -> FileEntry:
     return FileEntry(path, item.digest, item.size_bytes, item.is_executable)
+
+
+@lru_cache(maxsize=1024)
+def _alone(entry: FileEntry) -> Manifest:
+    """Return the manifest of one file; it cannot change, and its digest is worked out once."""
+    return Manifest((entry,))
 
 
 def _is_folder_mark(item: BlobItem) -> bool:

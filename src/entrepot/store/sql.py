@@ -9,7 +9,7 @@ import binascii
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from itertools import repeat
 from pathlib import Path
@@ -17,15 +17,31 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from entrepot.core.errors import InvalidRequest
-from entrepot.store.documents import Change, Document, DocumentStore, Entry, Link, Order, Page, View, Work
+from entrepot.core.errors import EntrepotError, InvalidRequest
+from entrepot.store.documents import (
+    Change,
+    Delete,
+    Document,
+    DocumentStore,
+    Entry,
+    Link,
+    Order,
+    Page,
+    Put,
+    View,
+    Work,
+)
 from entrepot.store.migrations import prepare
+from entrepot.store.recent import MISSING, Recent
 from entrepot.store.sql_changes import HIGHEST, Row, Session, apply, indexed, is_storable, plan
 from entrepot.store.statements import load
 
 T = TypeVar("T")
 _LAST = (1 << 63) - 1
 _FIELDS = tuple(getattr(Document, field.name).__set__ for field in fields(Document))  # its slots' own setters
+_KEPT_BYTES = 16 << 20
+_OVERHEAD_BYTES = 512  # of what is kept, each
+_KEPT_PAGE_LIMIT = 1000
 _STARTS: dict[Order, int | str] = {Order.NEWEST: _LAST, Order.OLDEST: 0, Order.KEY: ""}
 
 
@@ -52,10 +68,11 @@ class Database(Protocol):
         ...
 
 
-def open_documents(url: str | Path, *, fsync: bool = True) -> DocumentStore:
+def open_documents(url: str | Path, *, fsync: bool = True, is_alone: bool = False) -> DocumentStore:
     """Open the store at a path, a `sqlite:///path` or a `postgresql://` URL; make or migrate its tables.
 
     Without `fsync` a crash of the machine, not of the process, may lose the newest commits: for tests.
+    `is_alone` promises that nobody else writes a SQLite file while it is open here: then reads are remembered.
     """
     text = str(url)
     if text.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
@@ -69,13 +86,13 @@ def open_documents(url: str | Path, *, fsync: bool = True) -> DocumentStore:
         raise InvalidRequest(f"No document store opens {scheme}:// URLs: give a path, sqlite:///path or postgresql://")
     path = Path(text.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return SqlDocuments(SqliteDatabase(path, fsync=fsync))
+    return SqlDocuments(SqliteDatabase(path, fsync=fsync), is_alone=is_alone)
 
 
 class SqlDocuments:
     """A DocumentStore over a Database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_alone: bool = False) -> None:
         self._database = database
         self._query = database.query
         self._statements = s = load(database.dialect).statements
@@ -89,6 +106,8 @@ class SqlDocuments:
         self._wakes = 0
         self._seen = threading.local()
         self._is_watching = False
+        self._known = Recent(_KEPT_BYTES) if is_alone else None
+        self._known_pages = Recent(_KEPT_BYTES) if is_alone else None
         try:
             prepare(database)
         except BaseException:
@@ -97,6 +116,17 @@ class SqlDocuments:
 
     def get(self, key: str) -> Document | None:
         """Return the document, or None."""
+        known = self._known
+        if known is None:
+            return self._read_document(key)
+        found: Document | None = known.recall(key)
+        if found is MISSING:
+            ticket = known.ticket
+            found = self._read_document(key)
+            known.keep(ticket, key, found, size_bytes=_OVERHEAD_BYTES + (len(found.raw) if found else 0))
+        return found
+
+    def _read_document(self, key: str) -> Document | None:
         rows = self._query(self._get, {"key": key}) if is_storable(key) else ()
         return _document(rows[0]) if rows else None
 
@@ -110,6 +140,19 @@ class SqlDocuments:
         limit: int = 100,
     ) -> Page:
         """Return a page of the documents whose key is `collection/<one segment>`. `after` is a Page's `next`."""
+        known = self._known_pages
+        if known is None or limit > _KEPT_PAGE_LIMIT:
+            return self._read_page(collection, view, order, after, limit)
+        question = (view, order, after, limit)
+        page: Page = known.recall(collection, question)
+        if page is MISSING:
+            ticket = known.ticket
+            page = self._read_page(collection, view, order, after, limit)
+            size_bytes = sum(len(document.raw) + _OVERHEAD_BYTES for document in page.documents) + _OVERHEAD_BYTES
+            known.keep(ticket, collection, page, question=question, size_bytes=size_bytes)
+        return page
+
+    def _read_page(self, collection: str, view: View, order: Order, after: str | None, limit: int) -> Page:
         given = _decode_cursor(after, _STARTS[order])
         if not is_storable(collection):
             return Page(())
@@ -205,13 +248,32 @@ class SqlDocuments:
     def commit(self, changes: Sequence[Change]) -> Sequence[Document]:
         """Apply all changes or none, durably; return the documents put, in order. Raises RevisionMismatch."""
         steps = plan(changes)
-        applied = self._database.transact(lambda session: apply(session, self._statements, steps))
+        keys = {change.key for change in changes if isinstance(change, Put | Delete)}
+        collections = {key.rpartition("/")[0] for key in keys}
+        for known, names in ((self._known, keys), (self._known_pages, collections)):
+            if known is not None:
+                known.announce(names)
+        try:
+            applied = self._database.transact(lambda session: apply(session, self._statements, steps))
+        except EntrepotError:
+            self._settle(keys, collections)
+            raise
+        # After any other exception the writer may still be at it, so the names stay announced: slower, never wrong.
+        self._settle(keys, collections)
         if applied.has_work:
             self._wake()
         return applied.documents
 
+    def _settle(self, keys: Collection[str], collections: Collection[str]) -> None:
+        for known, names in ((self._known, keys), (self._known_pages, collections)):
+            if known is not None:
+                known.over(names)
+
     def close(self) -> None:
         """Release files and connections; committed work is kept."""
+        for known in (self._known, self._known_pages):
+            if known is not None:
+                known.close()
         self._database.close()
         self._wake()
 

@@ -172,6 +172,10 @@ def _as_bytes(text: str) -> bytes:
 
 
 def _put(session: Session, statements: Statements, change: Put, raw: bytes) -> Document:
+    if change.match and change.facets is None:
+        known = {"key_": change.key, "match_": change.match, "is_archived_": change.is_archived, "raw": raw}
+        if rewritten := session.rows(statements.rewrite, known):
+            return Document(change.key, raw, change.match + 1, rewritten[0][0], change.is_archived)
     if change.match != ABSENT:
         found = session.rows(statements.state, {"key": change.key})
         if found:
@@ -244,9 +248,7 @@ def _change_facets(session: Session, statements: Statements, sequence: int, *, r
 
 def _append(session: Session, statements: Statements, stream: str, bodies: list[bytes]) -> None:
     session.lock_stream(stream)
-    last = session.rows(statements.last_position, {"stream": stream})[0][0]
-    rows = [{"stream": stream, "position": last + n, "body": body} for n, body in enumerate(bodies, 1)]
-    session.many(statements.append, rows)
+    session.many(statements.append, [{"stream_": stream, "body_": body} for body in bodies])
 
 
 def _enqueue(session: Session, statements: Statements, step: Step) -> bool:

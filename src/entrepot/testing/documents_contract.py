@@ -275,6 +275,19 @@ class ListContract:
             pages = all_pages(lambda after, view=view: documents.find("s", "n", "v", view=view, after=after, limit=3))  # type: ignore[misc]
             assert [int(key) for page in pages for key in keys(page)] == numbers
 
+    def test_a_body_written_over_a_known_revision_keeps_facets_and_place(self, documents: DocumentStore) -> None:
+        facet = Facet("s", "n", "v")
+        (first,) = documents.commit([Put("c/k", {"n": 1}, facets=(facet,))])
+        (second,) = documents.commit([Put("c/k", {"n": 2}, match=1, facets=None)])
+        assert (second.revision, second.sequence) == (2, first.sequence)
+        assert documents.find("s", "n", "v").documents == (second,)
+        with pytest.raises(RevisionMismatch):
+            documents.commit([Put("c/k", {"n": 3}, match=1, facets=None)])
+        (third,) = documents.commit([Put("c/k", {"n": 3}, match=2, is_archived=True, facets=None)])
+        assert documents.list("c").documents == ()
+        assert documents.find("s", "n", "v", view=View.ARCHIVED).documents == (third,)
+        assert documents.list("c", view=View.ARCHIVED).documents == (third,)
+
     def test_put_replaces_keeps_or_clears_facets(self, documents: DocumentStore) -> None:
         one, two = Facet("s", "n", "1"), Facet("s", "n", "2")
         documents.commit([Put("k", {}, facets=(one,))])

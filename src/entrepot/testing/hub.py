@@ -28,12 +28,16 @@ def make_hub(
     clock: Clock | None = None,
     backends: Mapping[str, ComputeBackend] | None = None,
     owner: Principal = OWNER,
+    is_alone: bool = False,
     **settings: Any,
 ) -> Hub:
-    """Return a hub whose state is below `folder`; the same folder again has it again. Nothing is flushed."""
+    """Return a hub whose state is below `folder`; the same folder again has it again. Nothing is flushed.
+
+    `is_alone`: as a server, which shares its folder with no other hub.
+    """
     chosen = Settings(home=folder, **{"fsync": False, **settings})
     ticking = clock or SystemClock()
-    documents = open_documents(folder / "entrepot.db", fsync=chosen.fsync)
+    documents = open_documents(folder / "entrepot.db", fsync=chosen.fsync, is_alone=is_alone)
     depots = open_depots(folder / "regions", fsync=chosen.fsync)
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id)

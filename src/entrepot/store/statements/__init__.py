@@ -38,12 +38,12 @@ class Statements:
     state: str
     create: str
     overwrite: str
+    rewrite: str
     remove: str
     add_facet: str
     remove_facet: str
     add_link: str
     remove_links: str
-    last_position: str
     append: str
     enqueue: str
     due: str

@@ -25,6 +25,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy import cast as cast_
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -156,6 +157,17 @@ class Queries:
         c = tables.documents.c
         return self._text(update(tables.documents).where(c.sequence == bindparam("sequence_")).values(new))
 
+    def rewrite(self) -> str:
+        """key_, match_, is_archived_, raw -> sequence: writes a body over this revision; no row when it is another.
+
+        Sets no indexed column, so no index is touched.
+        """
+        c = tables.documents.c
+        found = (c.key == bindparam("key_"), c.revision == bindparam("match_"))
+        kept = c.is_archived == bindparam("is_archived_")
+        made = update(tables.documents).where(*found, kept).values(revision=c.revision + _ONE, raw=bindparam("raw"))
+        return self._text(made.returning(c.sequence))
+
     def remove(self) -> str:
         """sequence: deletes the document."""
         c = tables.documents.c
@@ -182,14 +194,13 @@ class Queries:
         """source: deletes the edges that leave it."""
         return self._text(delete(tables.links).where(tables.links.c.source == bindparam("source")))
 
-    def last_position(self) -> str:
-        """stream -> the position of its last entry, 0 when it has none."""
-        c = tables.streams.c
-        return self._text(select(func.coalesce(func.max(c.position), _ZERO)).where(c.stream == bindparam("stream")))
-
     def append(self) -> str:
-        """stream, position, body."""
-        return self._text(self._insert_into(tables.streams, "stream", "position", "body"))
+        """stream_, body_: appends an entry behind the stream's last one."""
+        c = tables.streams.c
+        last = func.coalesce(func.max(c.position), _ZERO)
+        stream, body = bindparam("stream_", type_=c.stream.type), bindparam("body_", type_=c.body.type)
+        entry = select(cast_(stream, c.stream.type), last + _ONE, cast_(body, c.body.type)).where(c.stream == stream)
+        return self._text(self._insert(tables.streams).from_select(["stream", "position", "body"], entry).inline())
 
     def enqueue(self) -> str:
         """queue, key, payload, due, attempt: adds an item; one that is being worked on will be put back instead."""
