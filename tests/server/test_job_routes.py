@@ -101,7 +101,7 @@ def test_a_log_is_followed_while_it_grows(server: LiveServer, provider: str, env
 
 def test_a_cancel_ends_the_job(server: LiveServer, provider: str, environment: str) -> None:
     workspace = f"{provider}/workspaces/dev"
-    _submit(server, workspace, "j4", "sleep 600", environment)
+    _submit(server, workspace, "j4", "sleep 60", environment)
     wait_until(lambda: _status(server, workspace, "j4") == "Running", timeout_s=60, what="the start")
     assert server.call("POST", f"{workspace}/jobs/j4/cancel").status == 200
     assert _finished(server, workspace, "j4") == "Canceled"
@@ -130,7 +130,7 @@ def test_a_stop_does_not_wait_for_whoever_follows_a_log(tmp_path: Any) -> None:
     with live(tmp_path / "home") as server, ThreadPoolExecutor(1) as pool:
         server.call("PUT", workspace, {"location": "eastus"})
         server.call("PUT", f"{workspace}/environments/plain/versions/1", {"properties": {"image": "docker.io/python"}})
-        _submit(server, workspace, "long", "sleep 600", f"{workspace}/environments/plain/versions/1")
+        _submit(server, workspace, "long", "sleep 60", f"{workspace}/environments/plain/versions/1")
         wait_until(lambda: _status(server, workspace, "long") == "Running", timeout_s=60, what="the start")
         waiting = pool.submit(server.call, "GET", f"{workspace}/jobs/long/logs?waitSeconds=30", timeout_s=60)
         time.sleep(0.5)
