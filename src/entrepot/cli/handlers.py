@@ -25,6 +25,7 @@ MODULES: dict[str, str] = {
     "datastore": "datastores create delete list show update",
     "compute": "computes create delete list show update",
     "job": "jobs archive cancel create download list restore show stream update validate",
+    "schedule": "schedules create delete disable enable list show trigger update",
     "account": "accounts clear get-access-token list list-locations set show",
     "group": "groups create delete exists list show",
     "deployment": "deployments create delete list show validate what-if",

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.client.connection import quote
-from entrepot.client.files import Document
+from entrepot.client.files import Document, Place
 from entrepot.client.publishing.components import code_id, environment_id, in_spec
 from entrepot.client.publishing.content import Publisher, expand
 from entrepot.client.publishing.inputs import located
 from entrepot.client.publishing.nodes import compute_id, nodes_body
 from entrepot.client.schemas import jobs as schemas
 from entrepot.client.schemas.checks import Check
-from entrepot.client.shapes import job_bodies
+from entrepot.client.schemas.sweeps import SWEEP_JOB
+from entrepot.client.shapes import job_bodies, sweep_bodies
 
 Json = Any
 
@@ -58,9 +59,9 @@ _LETTERS = "bcdfghjklmnpqrstvwxyz0123456789"
 def schema_of(document: Document) -> Check:
     """Return the schema that a job's file has to follow. Raises FileFailure for types that are not run here."""
     kind = document.data.get("type") or ("pipeline" if "jobs" in document.data else "command")
-    known = {"command": schemas.COMMAND_JOB, "pipeline": schemas.PIPELINE_JOB}
+    known = {"command": schemas.COMMAND_JOB, "pipeline": schemas.PIPELINE_JOB, "sweep": SWEEP_JOB}
     if kind not in known:
-        raise document.wrong(("type",), f"jobs of type {kind!r} are not run here; command and pipeline are")
+        raise document.wrong(("type",), f"jobs of type {kind!r} are not run here; command, pipeline and sweep are")
     return known[kind]
 
 
@@ -73,8 +74,8 @@ def create_job(publisher: Publisher, document: Document, data: dict[str, Json]) 
 
 def job_properties(publisher: Publisher, document: Document, data: dict[str, Json]) -> dict[str, Json]:
     """Return a job's properties as they are sent, after uploading and creating what it refers to."""
-    is_pipeline = bool(data.get("type") == "pipeline" or data.get("jobs"))
-    sent = job_bodies.outline(data, kind="Pipeline" if is_pipeline else "Command")
+    kind = data.get("type") or ("pipeline" if data.get("jobs") else "command")
+    sent = job_bodies.outline(data, kind=kind.capitalize())
     sent.setdefault("experimentName", Path.cwd().name or "Default")
     inputs = {
         name: located(publisher, document, value, ("inputs", name))
@@ -84,15 +85,17 @@ def job_properties(publisher: Publisher, document: Document, data: dict[str, Jso
     sent["outputs"] = {name: job_bodies.job_output(value) for name, value in (data.get("outputs") or {}).items()}
     if data.get("compute"):
         sent["computeId"] = compute_id(publisher, data["compute"])
-    fill = _pipeline if is_pipeline else _command
+    fill = {"pipeline": _pipeline, "sweep": _sweep}.get(kind, _command)
     return sent | fill(publisher, document, data)
 
 
-def _command(publisher: Publisher, document: Document, data: Mapping[str, Json]) -> dict[str, Json]:
+def _command(
+    publisher: Publisher, document: Document, data: Mapping[str, Json], *, place: Place = ()
+) -> dict[str, Json]:
     sent: dict[str, Json] = {"command": data["command"]}
-    sent["environmentId"] = environment_id(publisher, document, data["environment"], ("environment",))
+    sent["environmentId"] = environment_id(publisher, document, data["environment"], (*place, "environment"))
     if data.get("code"):
-        sent["codeId"] = code_id(publisher, document, data["code"], ("code",))
+        sent["codeId"] = code_id(publisher, document, data["code"], (*place, "code"))
     if data.get("environment_variables"):
         sent["environmentVariables"] = job_bodies.environment_variables(data["environment_variables"])
     for name, shape in (
@@ -103,6 +106,11 @@ def _command(publisher: Publisher, document: Document, data: Mapping[str, Json])
         if data.get(name):
             sent[name] = shape(data[name])
     return sent
+
+
+def _sweep(publisher: Publisher, document: Document, data: Mapping[str, Json]) -> dict[str, Json]:
+    trial = _command(publisher, document, data["trial"], place=("trial",))
+    return {"trial": trial, **sweep_bodies.sweep(data)}
 
 
 def _pipeline(publisher: Publisher, document: Document, data: Mapping[str, Json]) -> dict[str, Json]:

@@ -90,7 +90,7 @@ JOB_FIELDS: dict[str, Check] = {
     "services": anything,
 }
 
-_STEP: dict[str, Check] = {
+STEP_FIELDS: dict[str, Check] = {
     "command": text("python train.py"),
     "code": CODE,
     "environment": ENVIRONMENT_OR_REFERENCE,
@@ -102,7 +102,7 @@ _STEP: dict[str, Check] = {
 }
 
 COMMAND_JOB = fields(
-    {**JOB_FIELDS, "type": one_of("command"), **_STEP, "is_deterministic": boolean},
+    {**JOB_FIELDS, "type": one_of("command"), **STEP_FIELDS, "is_deterministic": boolean},
     required=("command", "environment"),
     what="a command job",
 )
@@ -122,7 +122,7 @@ _NODE = fields(
         "identity": anything,
         "services": anything,
         "is_deterministic": boolean,
-        **_STEP,
+        **STEP_FIELDS,
         "jobs": anything,
         "settings": anything,
     },
