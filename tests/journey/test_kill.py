@@ -18,6 +18,7 @@ from tests.journey.console import COMMAND, CommandLine, clean_environment
 
 KILLS = 50
 LONGEST_LIFE_S = 1.2
+LONGEST_WAIT_S = 5.0
 START_S = 60.0
 SETTLE_S = 240.0
 PATIENCE = 5
@@ -55,6 +56,12 @@ class Ledger:
     jobs: set[str] = field(default_factory=set)
     troubles: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+    alive: threading.Event = field(default_factory=threading.Event)  # spares asking a server that is known to be dead
+
+    @property
+    def acknowledged(self) -> int:
+        """How often the server said yes."""
+        return len(self.models) + len(self.components) + len(self.jobs)
 
 
 class Mortal:
@@ -105,6 +112,8 @@ def insist(az: CommandLine, ledger: Ledger, *words: object) -> bool:
     """Say one command until the server says yes; False when the day is over first, or when it keeps saying no."""
     refusals = 0
     while not ledger.stopped.is_set():
+        if not ledger.alive.wait(1):
+            continue
         try:
             result = az.run(*words, timeout_s=60)
         except subprocess.TimeoutExpired:
@@ -116,7 +125,6 @@ def insist(az: CommandLine, ledger: Ledger, *words: object) -> bool:
         if refusals == PATIENCE:
             ledger.troubles.append(str(result))
             return False
-        time.sleep(0.05)
     return False
 
 
@@ -164,8 +172,14 @@ def killed_again_and_again(az: CommandLine, ledger: Ledger) -> None:
     chance = random.Random(2)
     for _ in range(KILLS):
         server = Mortal(az)
+        ledger.alive.set()
+        if chance.random() < 0.5:  # on a busy machine, too, some shall live to acknowledge something
+            before, end = ledger.acknowledged, time.monotonic() + LONGEST_WAIT_S
+            while ledger.acknowledged == before and time.monotonic() < end:
+                time.sleep(0.01)
         time.sleep(chance.uniform(0, LONGEST_LIFE_S))
         server.end(signal.SIGKILL)
+        ledger.alive.clear()
 
 
 @pytest.fixture(scope="module")
@@ -240,9 +254,8 @@ def reborn(survivor: tuple[CommandLine, Ledger]) -> "tuple[CommandLine, Ledger]"
 def test_work_went_on_between_the_kills(survivor: tuple[CommandLine, Ledger]) -> None:
     _, ledger = survivor
     assert ledger.troubles == []
-    assert len(ledger.models) >= KILLS // 5
-    assert len(ledger.components) >= KILLS // 5
-    assert len(ledger.jobs) >= KILLS // 10
+    assert ledger.acknowledged >= KILLS // 2
+    assert min(len(ledger.models), len(ledger.components), len(ledger.jobs)) >= KILLS // 10
 
 
 @pytest.mark.slow
