@@ -14,6 +14,7 @@ from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import access, environments, gallery, removal, replication
+from entrepot.domain.deployments import running
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
@@ -29,6 +30,7 @@ from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
     arm,
@@ -132,10 +134,8 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             addresses=_addresses(urls, ports),
             sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens,
-            authenticator=authenticator,
-            version=entrepot.__version__,
-        )
+            tokens=tokens, authenticator=authenticator, router=Router(ROUTES), version=entrepot.__version__,
+        )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()
         return composition
@@ -145,7 +145,7 @@ def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | 
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
-    application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
+    application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
     return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
 
 
@@ -168,6 +168,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        running.QUEUE: running.Runner(Requests(site)),
     }
     slots = {
         replication.QUEUE: max(2, processors),
@@ -175,6 +176,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        running.QUEUE: 2,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)

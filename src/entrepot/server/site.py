@@ -7,6 +7,7 @@ from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.routing import Router
 from entrepot.wire.origins import Origins
 
 
@@ -42,6 +43,7 @@ class Site:
     signer: AddressSigner
     tokens: TokenSigner
     authenticator: Authenticator
+    router: Router
     version: str
     stopping: threading.Event = field(default_factory=threading.Event)
 
