@@ -41,7 +41,9 @@ def test_the_owner_token_is_the_owner() -> None:
 
 def test_a_job_token_acts_for_its_submitter_until_it_expires() -> None:
     authenticator, signer, watch = _pair()
-    header = _bearer(signer.issue(USER, job="j1", workspace="w1", lifetime_s=60))
+    header = _bearer(
+        signer.issue(USER, job="j1", workspace="/subscriptions/s1/resourceGroups/rg/workspaces/w1", lifetime_s=60)
+    )
     caller = authenticator.authenticate(header)
     assert (caller.id, caller.name, caller.via, caller.groups, caller.tenant) == (
         "user-id",

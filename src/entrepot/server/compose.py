@@ -12,7 +12,8 @@ import entrepot
 from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
-from entrepot.domain import access, environments, gallery, removal, replication
+from entrepot.domain import environments, gallery, removal, replication
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
@@ -29,6 +30,7 @@ from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.keys import load_key, load_token
 from entrepot.server.routes import (
+    access,
     arm,
     assets,
     deployments,
@@ -57,8 +59,8 @@ _WRITERS = 32
 _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
-    metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules,
+    metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
+    registered_models, schedules,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -109,7 +111,8 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
-        access.bootstrap(hub, owner)
+        assignments.bootstrap(hub, owner)
+        hub.grants.load(hub.documents, clock.now())  # 20 microseconds for each assignment: not within a request
         gallery.publish(hub)
         keys = settings.home / "keys"
         sas = SasSigner(load_key(keys / "sas.key"))
@@ -131,6 +134,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             tokens=tokens,
             authenticator=authenticator,
             version=entrepot.__version__,
+            actions=frozenset(route.action for route in ROUTES if route.action),
         )
         composition = _assembled(site, planes, depots)
         undo.pop_all()

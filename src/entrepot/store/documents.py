@@ -16,6 +16,11 @@ ABSENT = 0
 """As `match` of a Put or Delete: the key must not exist."""
 
 
+def is_storable(text: str) -> bool:
+    """Say whether both databases can hold the text: neither takes lone surrogates, PostgreSQL takes no NUL."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One stored document. `raw` is its JSON, ready for the wire; `sequence` orders by creation, store-wide."""

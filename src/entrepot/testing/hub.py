@@ -8,8 +8,8 @@ from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock, SystemClock, new_id
 from entrepot.core.ids import AssetRef
 from entrepot.core.settings import Settings
-from entrepot.domain import access
 from entrepot.domain.assets import sources, uploads
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import known_regions
 from entrepot.store import paths, snapshots
@@ -41,7 +41,7 @@ def make_hub(
     depots = open_depots(folder / "regions", fsync=chosen.fsync)
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id)
-    access.bootstrap(hub, owner)
+    assignments.bootstrap(hub, owner)
     return hub
 
 
