@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrepot.domain import access, registries
+from entrepot.core.ids import WorkspaceScope
+from entrepot.domain import access, registries, workspaces
 from entrepot.domain.authorization import assignments, definitions, denials
 from entrepot.domain.authorization.grants import Coverage
 from entrepot.domain.authorization.roles import BUILT_IN_ROLES
@@ -28,8 +29,8 @@ TREE = {
     "registries/rr": [GROUP, "subscriptions/s", ""],
     "registries/rr/models/m": ["registries/rr", GROUP, "subscriptions/s", ""],
     "registries/rr/models/m/versions/1": ["registries/rr/models/m", "registries/rr", GROUP, "subscriptions/s", ""],
-    f"{GROUP}/workspaces/w": [GROUP, "subscriptions/s", ""],
-    f"{GROUP}/workspaces/w/models/m": [f"{GROUP}/workspaces/w", GROUP, "subscriptions/s", ""],
+    f"{GROUP}/workspaces/ww": [GROUP, "subscriptions/s", ""],
+    f"{GROUP}/workspaces/ww/models/m": [f"{GROUP}/workspaces/ww", GROUP, "subscriptions/s", ""],
 }
 ML = "Microsoft.MachineLearningServices"
 ACTIONS = [f"{ML}/registries/assets/read", f"{ML}/registries/assets/write", f"{ML}/registries/write",
@@ -129,6 +130,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Hub]]:
     folder = tmp_path_factory.mktemp("property")
     first = make_hub(folder)
     registries.create(first, OWNER, "s", "g", "rr", {"location": "eastus"})
+    workspaces.create(first, OWNER, WorkspaceScope("s", "g", "ww"), {"location": "eastus"})
     second = make_hub(folder)
     yield first, second
     close_hub(first)

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from entrepot.core.errors import EntrepotError, InvalidRequest
-from entrepot.store.cursors import LAST_SEQUENCE, decode_cursor, encode_cursor
 from entrepot.store.documents import (
+    LAST_SEQUENCE,
     Change,
     Delete,
     Document,
@@ -29,6 +29,8 @@ from entrepot.store.documents import (
     Put,
     View,
     Work,
+    decode_cursor,
+    encode_cursor,
     is_storable,
 )
 from entrepot.store.migrations import prepare

@@ -208,7 +208,7 @@ def _taken_back(holdings: Iterable[Holding]) -> list[Change]:
 
 
 def bootstrap(hub: Hub, owner: Principal) -> None:
-    """Make the home's owner Owner of the tenant for good; cheap when that is done."""
+    """Make the home's owner Owner of the tenant for good, and read who holds what, before anybody waits for it."""
     name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"|{owner.id}|{OWNER.id}"))
     known = hub.documents.get(f"{ASSIGNMENTS}/{name}")
     if known is None:
@@ -219,7 +219,7 @@ def bootstrap(hub: Hub, owner: Principal) -> None:
         body = known.body
         body["entrepot"]["isProtected"] = True
         hub.documents.commit([Put(known.key, body, match=known.revision), changed(known.key)])
-        hub.grants.notice()
+    hub.grants.load(hub.documents, hub.clock.now())
 
 
 def _role_id(properties: Json) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 from entrepot.domain import access
 from entrepot.domain.access import Coverage
 from entrepot.domain.hub import Hub, Principal
-from entrepot.store.cursors import LAST_SEQUENCE, decode_cursor, encode_cursor
-from entrepot.store.documents import Document, Order, Page, View
+from entrepot.store.documents import LAST_SEQUENCE, Document, Order, Page, View, decode_cursor, encode_cursor
 
 Fetch = Callable[[str | None, int], Page]
 """Returns the store's page behind a cursor."""
