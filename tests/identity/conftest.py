@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entrepot.testing.live import LiveServer, Reply, live
-from tests.sdk.conftest import PYTHON, ensure_clients
+from tests.environments import made
 
 Json = Any
 
@@ -37,6 +37,7 @@ class House:
     """A server, and how to fill its directory as its owner."""
 
     server: LiveServer
+    python: str = ""
 
     def made(self, path: str, body: Json) -> Json:
         """Create something and return it."""
@@ -73,7 +74,7 @@ class House:
         trust = {"REQUESTS_CA_BUNDLE": self.server.file.authority, "SSL_CERT_FILE": self.server.file.authority}
         authority = {"AZURE_AUTHORITY_HOST": self.server.file.https_url, "AZURE_TENANT_ID": TENANT}
         run = subprocess.run(
-            [str(PYTHON), str(SCRIPT), credential], env={**kept, **local, **trust, **authority, **environment},
+            [self.python, str(SCRIPT), credential], env={**kept, **local, **trust, **authority, **environment},
             capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stderr[-3000:]
@@ -94,5 +95,4 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="package")
 def genuine(house: House) -> House:
     """The same, with Azure's clients at hand."""
-    ensure_clients()
-    return house
+    return replace(house, python=str(made("sdk") / "bin" / "python"))

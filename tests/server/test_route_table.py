@@ -10,6 +10,7 @@ ANONYMOUS = {
     "/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys",
     "/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token",  # the proof is in the body
+    "/azmirror/extensions/index.json", "/azmirror/extensions/extensionCommandTree.json", "/azmirror/extensions/{file}",
     "/registrymanagement/v1.0/registries/{registry}/discovery",
 }  # fmt: skip
 

@@ -37,6 +37,7 @@ from entrepot.server.routes import (
     arm,
     assets,
     deployments,
+    extensions,
     identity,
     jobs,
     metadata,
@@ -63,7 +64,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules,
+    schedules, extensions,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -120,13 +121,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
-        signing = SigningKeys(keys / "signing", documents, clock)
-        tokens = TokenSigner(signing, tenant=settings.tenant, clock=clock, addresses=(urls[1], *origins))
-        authenticator = Authenticator(
-            hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
-            identity_secret=load_token(identity_file(settings.home)),
-        )  # fmt: skip
+        tokens, authenticator = _authority(hub, owner, urls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
@@ -143,6 +138,18 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         composition = _assembled(site, planes, depots)
         undo.pop_all()
         return composition
+
+
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+    """Return what makes tokens and what believes them. No key is made before the first token is."""
+    settings = hub.settings
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
+    keys = SigningKeys(settings.home / "keys" / "signing", hub.documents, hub.clock)
+    tokens = TokenSigner(keys, tenant=settings.tenant, clock=hub.clock, addresses=(urls[1], *origins))
+    return tokens, Authenticator(
+        hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
+        identity_secret=load_token(identity_file(settings.home)),
+    )  # fmt: skip
 
 
 def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
