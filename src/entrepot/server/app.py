@@ -195,7 +195,10 @@ class Application:
         method, path, site = scope["method"], scope["path"], self._site
         route, params = self._find(method, path, headers)
         who = ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization"))
-        return route, Call(site, method, path, params, scope["query_string"], headers, who, request_id, origins)
+        address = (scope.get("client") or ("",))[0]
+        return route, Call(
+            site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
+        )
 
     def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
         try:

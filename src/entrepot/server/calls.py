@@ -51,6 +51,7 @@ class Call:
     origins: Origins
     body: bytes = b""
     stream: BinaryIO | None = None
+    address: str = ""  # of the client, for limits on guessing
 
     @property
     def hub(self) -> Hub:
