@@ -12,9 +12,11 @@ from entrepot.domain.deployments import deployments, running
 from entrepot.domain.deployments.records import FINAL, Target
 from entrepot.domain.hub import Hub, Principal
 from entrepot.server.addresses import AddressSigner
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.compose import ROUTES
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.signing import SigningKeys
+from entrepot.server.identity.tokens import TokenSigner
 from entrepot.server.inner.requests import Requests
 from entrepot.server.routing import Router
 from entrepot.server.site import Addresses, Site
@@ -29,11 +31,12 @@ LIMIT_S = 60
 
 def site_of(hub: Hub) -> Site:
     """A site for requests that arrive without a socket."""
-    tokens = TokenSigner(KEY, tenant="t", clock=hub.clock)
+    keys = SigningKeys(hub.settings.home / "keys", hub.documents, hub.clock)
+    tokens = TokenSigner(keys, tenant="t", clock=hub.clock)
     addresses = Addresses(*(f"https://127.0.0.1:{port}" for port in range(1, 5)))
     return Site(
         hub=hub, addresses=addresses, sas=SasSigner(KEY), signer=AddressSigner(KEY), tokens=tokens,
-        authenticator=Authenticator(owner_token="t", owner=OWNER, signer=tokens, clock=hub.clock),
+        authenticator=Authenticator(hub, owner_token="t", owner=OWNER, signer=tokens),
         router=Router(ROUTES), version="0",
     )  # fmt: skip
 

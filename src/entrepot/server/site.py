@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.tokens import TokenSigner
 from entrepot.server.routing import Router
 from entrepot.wire.origins import Origins
 
@@ -35,7 +36,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
+    """The shared things. `actions` are what the routes ask for.
+
+    `stopping` is set when the process ends, so that whoever waits gives up.
+    """
 
     hub: Hub
     addresses: Addresses
@@ -45,6 +49,7 @@ class Site:
     authenticator: Authenticator
     router: Router
     version: str
+    actions: frozenset[str] = frozenset()
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
