@@ -3,6 +3,7 @@
 Reading is in `reading.py`, making drafts in `drafting.py`, the commit in `publication.py`; this module is the door.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, StateConflict
@@ -159,10 +160,14 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "delete")
     access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    servers = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.DEPLOYED)]
+    if servers:
+        raise StateConflict(
+            f"{ref} is served by {_few(servers)}: delete those deployments first, or archive it", target=ref.id
+        )
     users = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.USED)]
     if users:
-        shown = ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
-        raise StateConflict(f"{ref} is used by {shown}: archive it instead", target=ref.id)
+        raise StateConflict(f"{ref} is used by {_few(users)}: archive it instead", target=ref.id)
 
     def attempt() -> None:
         now = hub.clock.now()
@@ -182,6 +187,10 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
 
     with hub.locks.of(ref.container_key):
         settled(attempt)
+
+
+def _few(users: Sequence[str]) -> str:
+    return ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
 
 
 def _shown(hub: Hub, kind: Kind, document: Document) -> Document:
