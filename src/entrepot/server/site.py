@@ -48,6 +48,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
+    gateway_secret: str
     stopping: threading.Event = field(default_factory=threading.Event)
 
 

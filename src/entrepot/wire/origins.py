@@ -66,7 +66,15 @@ class Origins:
         blob, api, score = (_alternatives(hosts) for hosts in (self.blob_hosts, self.api_hosts, self.score_hosts))
         user = rb"(?:[^/@\"'\\\s?#]{1,256}@)?"  # the account name that the SDK puts before our host
         return re.compile(
-            rb"https?://" + user + rb"(?:(?P<blob>" + blob + rb")|(?P<score>" + score + rb")|(?:" + api + rb"))(?![\w.:@-])"
+            rb"https?://"
+            + user
+            + rb"(?:(?P<blob>"
+            + blob
+            + rb")|(?P<score>"
+            + score
+            + rb")|(?:"
+            + api
+            + rb"))(?![\w.:@-])"
         )
 
 

@@ -130,7 +130,9 @@ def _scale_settings(given: Json) -> dict[str, Json]:
     if kind == "default":
         return {"scaleType": "Default"}
     if kind != "targetutilization":
-        raise Unsupported(f"scaleSettings.scaleType {given['scaleType']!r}", instead="Default and TargetUtilization are.")
+        raise Unsupported(
+            f"scaleSettings.scaleType {given['scaleType']!r}", instead="Default and TargetUtilization are."
+        )
     settings = {"minInstances": 1, "maxInstances": 1, "targetUtilizationPercentage": 70, "pollingInterval": "PT1S"}
     settings |= {name: value for name, value in given.items() if value is not None}
     low, high = settings["minInstances"], settings["maxInstances"]

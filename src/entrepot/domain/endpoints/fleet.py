@@ -59,3 +59,12 @@ def documents_of(hub: Hub, deployment_key: str) -> tuple[Document, ...]:
 def replicas_of(hub: Hub, deployment_key: str) -> list[Replica]:
     """Return a deployment's replicas, oldest first."""
     return [replica_of(document.body) for document in documents_of(hub, deployment_key)]
+
+
+def told(hub: Hub, deployment_key: str, *, tail: int) -> str:
+    """Return what is known of each replica, a line each, the last `tail` of them."""
+    lines = [
+        f"replica {replica.id} of generation {replica.generation}: {replica.state} {replica.error}".rstrip()
+        for replica in replicas_of(hub, deployment_key)
+    ]
+    return "".join(f"{line}\n" for line in lines[-tail:] if tail)

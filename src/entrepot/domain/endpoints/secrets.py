@@ -1,6 +1,6 @@
 """An endpoint's secrets: two keys, and what signs its tokens. Made, kept, replaced, and told apart here.
 
-They lie in a document of their own that no list and no `show` returns. Gateways get digests only.
+They lie, sealed, in a document of their own that no list and no `show` returns. Gateways get digests only.
 """
 
 import hmac
@@ -53,7 +53,8 @@ def read(hub: Hub, ref: EndpointRef) -> Keys:
 def keys_of(hub: Hub, document: Document) -> Keys:
     """Read the document that holds an endpoint's secrets."""
     body = document.body
-    return Keys(*(_opened(hub, body[name], document.key) for name in (PRIMARY, SECONDARY, "signingKey")))
+    texts = (hub.sealer.open(body[name], at=document.key) for name in (PRIMARY, SECONDARY, "signingKey"))
+    return Keys(*texts)
 
 
 def replaced(hub: Hub, ref: EndpointRef, kind: str, value: str | None) -> Put:
@@ -82,18 +83,9 @@ def is_same(presented: str, secret: str) -> bool:
 
 def _put(hub: Hub, ref: EndpointRef, keys: Keys, *, match: int) -> Put:
     texts = {PRIMARY: keys.primary, SECONDARY: keys.secondary, "signingKey": keys.signing}
-    body = {name: _sealed(hub, text, ref.secrets_key) for name, text in texts.items()}
+    body = {name: hub.sealer.seal(text, at=ref.secrets_key) for name, text in texts.items()}
     return Put(ref.secrets_key, body, match=match)
 
 
 def _new_key() -> str:
     return secrets.token_urlsafe(_KEY_BYTES)
-
-
-def _sealed(hub: Hub, text: str, key: str) -> str:
-    """The one place where a secret turns into what the store holds."""
-    return text
-
-
-def _opened(hub: Hub, text: str, key: str) -> str:
-    return text

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from entrepot.server.gateway.rendering import CLUSTERS, LUA, ROUTES, watched
+from entrepot.server.gateway.rendering import CLUSTERS, LUA, PICK, ROUTES, watched
 from entrepot.server.tls import TlsFiles
 
 Json = Any
@@ -92,6 +92,7 @@ def _connections(folder: str, script: str, name: str) -> dict[str, Json]:
             "scoped_rds": {"scoped_rds_config_source": watched(f"{folder}/{ROUTES}")},
         },
         "http_filters": [
+            {"name": "strip", "typed_config": _without(PICK)},
             {"name": "cors", "typed_config": {"@type": f"{_FILTERS}.cors.v3.Cors"}},
             {
                 "name": LUA,
@@ -108,6 +109,14 @@ def _connections(folder: str, script: str, name: str) -> dict[str, Json]:
         "local_reply_config": _local_replies(),
     }
     return {"name": "connections", "typed_config": options}
+
+
+def _without(header: str) -> dict[str, Json]:
+    """Return a filter that takes a header away, also when the script after it fails."""
+    return {
+        "@type": f"{_FILTERS}.header_mutation.v3.HeaderMutation",
+        "mutations": {"request_mutations": [{"remove": header}]},
+    }
 
 
 def _local_replies() -> dict[str, Json]:

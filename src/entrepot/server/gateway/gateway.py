@@ -21,6 +21,7 @@ from entrepot.server.gateway.bootstrap import bootstrap
 from entrepot.server.gateway.files import WatchedFolder
 from entrepot.server.gateway.process import Running
 from entrepot.server.gateway.rendering import render
+from entrepot.server.keys import load_token
 from entrepot.server.tls import TlsFiles
 
 _GLANCE_S = 0.02
@@ -44,7 +45,7 @@ class Place:
 
 
 class Gateway:
-    """Follows the endpoints of a hub in a thread of its own. `held`: sockets that keep the ports until Envoy has them."""
+    """Follows a hub's endpoints in a thread of its own. `held`: sockets that keep the ports until Envoy has them."""
 
     def __init__(self, hub: Hub, place: Place, held: tuple[socket.socket, ...] = ()) -> None:
         self._hub = hub
@@ -63,6 +64,16 @@ class Gateway:
         self._checked = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The plain and the TLS port, also before Envoy listens there."""
+        return self._place.ports
+
+    @property
+    def secret(self) -> str:
+        """What the gateway shows when it asks the server."""
+        return self._place.secret
 
     @property
     def folder(self) -> Path:
@@ -133,9 +144,7 @@ class Gateway:
         return self._started()
 
     def _started(self) -> Running:
-        running = process.start(
-            self._place.folder, self._bootstrap, digest=self._digest, ports=self._place.ports
-        )
+        running = process.start(self._place.folder, self._bootstrap, digest=self._digest, ports=self._place.ports)
         log.info("the gateway listens on ports %d and %d as process %d", *self._place.ports, running.pid)
         return running
 
@@ -151,18 +160,27 @@ class Gateway:
         self._failures = 0
 
 
-def open_place(folder: Path, *, host: str, wished: tuple[int, int]) -> tuple[tuple[int, int], tuple[socket.socket, ...]]:
-    """Return the gateway's ports: those of an Envoy that still runs, else the wished ones, else free ones.
+def open_gateway(hub: Hub, folder: Path, *, server: str, tls: TlsFiles) -> Gateway:
+    """Return the gateway of a server whose API answers at `server`; its ports are settled, nothing runs yet.
 
-    Free ones are held by sockets that are bound but do not listen, so that nobody else is given them.
+    They are those of an Envoy that still runs, else the API's and the next but one, else free ones. Sockets that are
+    bound but do not listen hold them, so that nobody else is given them.
     """
+    settings = hub.settings
     known = process.remembered(folder)
-    if known is not None and known.is_alive:
-        return known.ports, ()
-    again = known.ports if known is not None else (0, 0)
-    held = tuple(_hold(host, wish or before) for wish, before in zip(wished, again, strict=True))
-    plain, secure = (found.getsockname()[1] for found in held)
-    return (plain, secure), held
+    ports: list[int] = list(known.ports) if known is not None and known.is_alive else []
+    held: tuple[socket.socket, ...] = ()
+    if not ports:
+        before = known.ports if known is not None else (0, 0)
+        wishes = [
+            port + 2 if port else old for port, old in zip((settings.port, settings.https_port), before, strict=True)
+        ]
+        held = tuple(_hold(settings.host, wish) for wish in wishes)
+        ports = [found.getsockname()[1] for found in held]
+    api = server.partition("://")[2]
+    secret = load_token(settings.home / "keys" / "gateway.key")
+    place = Place(folder, settings.host, (ports[0], ports[1]), api, tls, secret)
+    return Gateway(hub, place, held)
 
 
 def _hold(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
-"""The Envoy process: where its program is, starting it, adopting one that outlived its server, its admin socket, its end."""
+"""The Envoy process: its program, its start and its end, one that outlived its server, and its admin socket."""
 
+import contextlib
 import http.client
 import json
 import logging
@@ -7,11 +8,11 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from entrepot.compute import processes
 from entrepot.core.errors import Unavailable
 from entrepot.server.gateway.bootstrap import ADMIN
 from entrepot.server.keys import private_folder, write_private
@@ -28,14 +29,14 @@ class Running:
     """An Envoy that was started: which process, on which ports, with which bootstrap."""
 
     pid: int
-    born: str  # tells the process from a later one with its number
+    ticks: int  # when it started, which tells it from a later process with its number
     ports: tuple[int, int]
     bootstrap: str
 
     @property
     def is_alive(self) -> bool:
         """Say whether that very process runs."""
-        return self.born != "" and _born(self.pid) == self.born
+        return processes.is_alive(self.pid, self.ticks)
 
 
 def program() -> str:
@@ -58,7 +59,7 @@ def remembered(folder: Path) -> Running | None:
     """Return the Envoy that was started last with this folder, running or not."""
     try:
         known = json.loads((folder / "gateway.json").read_text())
-        return Running(known["pid"], known["born"], (known["ports"][0], known["ports"][1]), known["bootstrap"])
+        return Running(known["pid"], known["ticks"], (known["ports"][0], known["ports"][1]), known["bootstrap"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -69,47 +70,59 @@ def start(folder: Path, bootstrap: bytes, *, digest: str, ports: tuple[int, int]
     write_private(folder / "bootstrap.json", bootstrap.decode())
     (folder / ADMIN).unlink(missing_ok=True)
     workers = max(1, min(4, (os.cpu_count() or 1) // 2))
-    command = [program(), "-c", "bootstrap.json", "--disable-hot-restart", "-l", "warning", "--concurrency", str(workers)]
-    with (folder / "gateway.log").open("ab") as out:
-        child = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
-    running = Running(child.pid, _born(child.pid), ports, digest)
+    command = [
+        program(),
+        "-c",
+        "bootstrap.json",
+        "--disable-hot-restart",
+        "-l",
+        "warning",
+        "--concurrency",
+        str(workers),
+    ]
+    running = Running(*_spawned(folder, command), ports, digest)
     write_private(folder / "gateway.json", json.dumps(asdict(running)))
     end = time.monotonic() + _START_S
     while not is_ready(folder):
-        if child.poll() is not None or time.monotonic() > end:
-            child.kill()
-            child.wait()
+        if not running.is_alive or time.monotonic() > end:
+            stop(running)
             tail = (folder / "gateway.log").read_text(errors="replace")[-1000:]
-            raise Unavailable(f"The gateway did not start (exit {child.returncode}): {tail.strip()}")
+            raise Unavailable(f"The gateway did not start: {tail.strip()}")
         time.sleep(0.02)
     return running
 
 
+def _spawned(folder: Path, command: list[str]) -> tuple[int, int]:
+    """Start a program in a folder and a session of its own; return its pid and when it started, in ticks."""
+    changed = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command]  # posix_spawn knows no folder
+    log = os.open(folder / "gateway.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        pid = os.posix_spawn(  # subprocess.Popen would warn when the server goes and leaves the gateway on purpose
+            changed[0], changed, os.environ, setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+        )  # fmt: skip
+    finally:
+        os.close(log)
+    return pid, processes.start_ticks(pid) or 0
+
+
 def stop(running: Running) -> None:
     """End an Envoy, kindly at first, and return when it is gone."""
-    end = time.monotonic() + _STOP_S
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(running.pid, number)
-        except ProcessLookupError:
+        if not processes.send(running.pid, running.ticks, number):
             break
-        while running.is_alive and time.monotonic() < end:
-            reap(running)
-            time.sleep(0.02)
-        if not running.is_alive:
+        if processes.wait_for_end(running.pid, running.ticks, timeout_s=_STOP_S):
             break
-        end = time.monotonic() + _STOP_S
     reap(running)
 
 
 def reap(running: Running) -> None:
     """Take note of a child's end, so that it does not stay as a zombie; one that is adopted is init's affair."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(running.pid, os.WNOHANG)
-    except ChildProcessError:
-        return
 
 
 def is_ready(folder: Path) -> bool:
@@ -153,17 +166,3 @@ class _AdminConnection(http.client.HTTPConnection):
             self.sock.connect(f"/proc/self/fd/{descriptor}/{ADMIN}")
         finally:
             os.close(descriptor)
-
-
-def _born(pid: int) -> str:
-    """Return when a process began, in the kernel's words; '' when there is none (zombies count as none)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return _born_by_ps(pid) if not Path("/proc/self/stat").exists() else ""
-    return "" if fields[0] == "Z" else fields[19]
-
-
-def _born_by_ps(pid: int) -> str:
-    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return done.stdout.strip()

@@ -1,5 +1,7 @@
 -- What Envoy runs for each scoring request, before it is routed: who calls, and which deployment answers.
 -- The endpoint's facts come from its virtual host's metadata (rendering.py). LuaJIT 2.1; no state but caches per worker.
+-- An error in here lets the request go on; but only the header that is set at the very end leads it to a replica, and
+-- a filter before this one takes that header away from callers.
 
 local bit = require("bit")
 local band, bor, bxor, bnot = bit.band, bit.bor, bit.bxor, bit.bnot
@@ -82,7 +84,7 @@ local function admitted(handle, endpoint, authorization)
   local known = tokens[name]
   if known ~= nil and known.till > now then return known.status end
   local answer = handle:httpCall("entrepot", {
-    [":method"] = "POST", [":path"] = "/gateway/authorize", [":authority"] = "entrepot",
+    [":method"] = "GET", [":path"] = "/gateway/authorize", [":authority"] = "entrepot",
     ["x-entrepot-gateway"] = GATEWAY_SECRET, ["x-entrepot-endpoint"] = endpoint, ["x-entrepot-token"] = authorization,
   }, "", 5000)
   local status = answer[":status"]
@@ -147,8 +149,8 @@ function envoy_on_request(handle)
     refuse(handle, "404", "NotFound", "There is no endpoint at this address")
     return
   end
-  local headers = handle:headers()
-  if not may_call(handle, endpoint, headers:get("authorization")) then return end
+  if not may_call(handle, endpoint, handle:headers():get("authorization")) then return end
+  local headers = handle:headers() -- not before: what was had before a call to the server is dead after it
   local size = tonumber(headers:get("content-length") or "0")
   if size ~= nil and size > MOST_BYTES then
     refuse(handle, "413", "RequestEntityTooLarge", "A request may have 100 MB at most")

@@ -28,4 +28,4 @@ def _authorize(call: Call) -> Answer:
     return reply_empty()
 
 
-ROUTES = (Route("POST", "/gateway/authorize", None, _authorize, is_anonymous=True, reason=_OWN),)
+ROUTES = (Route("GET", "/gateway/authorize", None, _authorize, is_anonymous=True, reason=_OWN),)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrepot.domain.endpoints import deployments, endpoints, places, replicas
+from entrepot.domain.endpoints import deployments, endpoints, fleet, places
 from entrepot.domain.endpoints.deployments import Written
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
 from entrepot.server.calls import Answer, Call, Header, reply, reply_document, reply_empty, reply_raw
@@ -84,16 +84,12 @@ def _list_keys(call: Call) -> Answer:
 
 def _regenerate(call: Call) -> Answer:
     kind, value = wire.read_regeneration(call.object)
-    endpoints.regenerate_keys(
-        call.hub, call.principal, _endpoint_of(call), kind, value, request_id=call.request_id
-    )
+    endpoints.regenerate_keys(call.hub, call.principal, _endpoint_of(call), kind, value, request_id=call.request_id)
     return reply_empty(200)
 
 
 def _token(call: Call) -> Answer:
-    document, keys = endpoints.token_secret(
-        call.hub, call.principal, _endpoint_of(call), request_id=call.request_id
-    )
+    document, keys = endpoints.token_secret(call.hub, call.principal, _endpoint_of(call), request_id=call.request_id)
     issued = tokens.issue(document.body["id"], keys.signing, now=call.hub.clock.now())
     return reply(wire.token(issued.text, expires=issued.expires, refresh=issued.refresh))
 
@@ -140,8 +136,7 @@ def _logs(call: Call) -> Answer:
     ref = deployments.readable_logs(call.hub, call.principal, _deployment_of(call), request_id=call.request_id)
     asked = call.object
     tail = wire.read_tail(asked, default=_LINES, most=_MOST_LINES)
-    container = str(asked.get("containerType") or "InferenceServer")
-    return reply({"content": replicas.logs(call.hub, ref.key, tail=tail, container=container)})
+    return reply({"content": fleet.told(call.hub, ref.key, tail=tail)})
 
 
 def _skus(call: Call) -> Answer:

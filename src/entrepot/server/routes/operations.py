@@ -1,4 +1,4 @@
-"""Long-running operations as Azure's clients poll them: by status (`Azure-AsyncOperation`) or by result (`Location`)."""
+"""Long-running operations as Azure's clients poll them: status (`Azure-AsyncOperation`) and result (`Location`)."""
 
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import operations
