@@ -9,8 +9,9 @@ import pytest
 from entrepot.core.errors import AccessDenied, EntrepotError, InvalidName, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import AssetRef, WorkspaceScope
 from entrepot.core.nouns import MODEL
-from entrepot.domain import access, audit, lineage, operations
+from entrepot.domain import audit, lineage, operations
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.endpoints import deployments, endpoints
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
 from entrepot.domain.hub import Principal
@@ -300,7 +301,7 @@ def test_each_right_is_asked_for_by_name(house: House) -> None:
     endpoint = house.endpoint()
     with pytest.raises(NotFound):
         endpoints.get(house.hub, STRANGER, endpoint)
-    access.assign(house.hub, OWNER, role="Reader", assignee=STRANGER.id, scope=house.dev.arm_id)
+    assignments.assign(house.hub, OWNER, role="Reader", assignee=STRANGER.id, scope=house.dev.arm_id)
     endpoints.get(house.hub, STRANGER, endpoint)
     refused: list[Callable[[], object]] = [
         lambda: endpoints.list_keys(house.hub, STRANGER, endpoint),

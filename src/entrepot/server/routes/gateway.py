@@ -7,11 +7,12 @@ from entrepot.server.calls import Answer, Call, reply_empty
 from entrepot.server.gateway import tokens
 from entrepot.server.routing import Route
 
-_OWN = "the gateway proves itself with its own secret; the token that it asks about is checked by the handler"
-
 
 def _authorize(call: Call) -> Answer:
-    """Answer 204, 401 or 403 for the token of a scoring request, which the gateway remembers for seconds."""
+    """Answer 204, 401 or 403 for the token of a scoring request, which the gateway remembers for seconds.
+
+    The gateway proves itself by a secret of its own, so nobody is signed in here.
+    """
     presented = call.headers.get(b"x-entrepot-gateway", b"").decode("ascii", "replace")
     if not secrets.is_same(presented, call.site.gateway_secret):
         raise Unauthenticated("Only this server's gateways may ask this")
@@ -28,4 +29,4 @@ def _authorize(call: Call) -> Answer:
     return reply_empty()
 
 
-ROUTES = (Route("GET", "/gateway/authorize", None, _authorize, is_anonymous=True, reason=_OWN),)
+ROUTES = (Route("GET", "/gateway/authorize", places.SCORE, _authorize, is_anonymous=True),)
