@@ -33,6 +33,7 @@ from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
+from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     arm,
     assets,
@@ -42,6 +43,7 @@ from entrepot.server.routes import (
     jobs,
     metadata,
     mlflow,
+    openapi,
     registered_models,
     registries,
     runhistory,
@@ -55,6 +57,7 @@ from entrepot.server.tls import TlsFiles, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.sql import open_documents
+from entrepot.wire.openapi import Operation
 
 Json = Any
 
@@ -64,10 +67,16 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules, extensions,
+    schedules, extensions, openapi,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
+OPERATIONS = tuple(
+    Operation(route.method, route.template, route.action, route.reason, route.is_anonymous, route.takes_stream)
+    for route in ROUTES
+    if not route.template.startswith(ALIAS)
+)
+"""What is told of them; the same answers below `ALIAS` are not told twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             tokens=tokens,
             authenticator=authenticator,
             version=entrepot.__version__,
+            operations=OPERATIONS,
         )
         composition = _assembled(site, planes, depots)
         undo.pop_all()

@@ -8,6 +8,7 @@ from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
 
@@ -44,6 +45,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
+    operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
