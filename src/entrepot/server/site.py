@@ -36,7 +36,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
+    """The shared things. `actions` are what the routes ask for.
+
+    `stopping` is set when the process ends, so that whoever waits gives up.
+    """
 
     hub: Hub
     addresses: Addresses
@@ -47,6 +50,11 @@ class Site:
     version: str
     operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """All actions that routes ask for."""
+        return frozenset(operation.action for operation in self.operations if operation.action)
 
 
 def spellings(*origins: str) -> tuple[str, ...]:
