@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any, Dict, List
 
+from . import servers
 from .counters import Counters
 
 _PAUSE_S = 1.0  # before a worker that died while serving is started anew
@@ -29,6 +30,7 @@ def main() -> None:
     key = os.environ.pop("ENTREPOT_REPLICA_KEY")
     listener = listening(os.environ.pop("ENTREPOT_LISTEN"))
     sys.path[:] = [entry for entry in sys.path if entry]
+    servers.load()
     for folder in (order["code"], os.path.dirname(order["script"] or "")):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)

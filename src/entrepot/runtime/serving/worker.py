@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import os
 import socket
@@ -57,7 +58,7 @@ def run(order: Dict[str, Any], listener: socket.socket, counters: Counters, work
 
 
 def _serve(application: Any, listener: socket.socket, *, grace_s: float, ready: Callable[[], None]) -> None:
-    uvicorn = _uvicorn()
+    uvicorn = importlib.import_module("uvicorn")
     wanted = {
         "loop": "auto", "http": "auto", "ws": "none", "lifespan": "off", "interface": "asgi3", "log_config": None,
         "access_log": False, "server_header": False, "date_header": False, "proxy_headers": False,
@@ -83,20 +84,3 @@ async def _run(server: Any, listener: socket.socket, ready: Callable[[], None]) 
     ready()
     print("serving", flush=True)
     await task
-
-
-def _uvicorn() -> Any:
-    """Import uvicorn: the environment's own if it works, else the one laid beside it."""
-    import importlib
-
-    beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    try:
-        return importlib.import_module("uvicorn")
-    except ImportError:
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("uvicorn", "click", "h11")]:
-            del sys.modules[name]
-        sys.path.insert(0, beside)
-        try:
-            return importlib.import_module("uvicorn")
-        finally:
-            sys.path.remove(beside)
