@@ -33,7 +33,7 @@ _GRACE_S = 5.0
 _LOCK_DESCRIPTOR = 3  # where the supervisor finds the lock that it holds
 _LISTEN_DESCRIPTOR = 4  # and the socket of a replica, which only the command keeps
 _BACKLOG = 1024
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
+_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})  # a server begun with & ignores SIGQUIT
 _START_S = 10.0  # how long a supervisor may take to write started.json before it is given up
 
 
