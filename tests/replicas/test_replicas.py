@@ -230,7 +230,7 @@ def host_pids(fleet: Fleet, id: str) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.readlink(entry / "cwd") == folder:
+                if str((entry / "cwd").readlink()) == folder:
                     found.append(entry.name)
             except OSError:
                 continue
