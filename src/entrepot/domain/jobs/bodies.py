@@ -69,7 +69,9 @@ def type_of(plan: Plan) -> str:
     """Return ARM's word for what a plan runs."""
     if isinstance(plan.content, Sweep):
         return records.SWEEP
-    return records.COMMAND if isinstance(plan.content, Step) else records.PIPELINE
+    if isinstance(plan.content, Step):
+        return records.PARALLEL if plan.content.parallel else records.COMMAND
+    return records.PIPELINE
 
 
 def fingerprints(sent: Mapping[str, Json]) -> dict[str, str]:
@@ -230,6 +232,7 @@ def _order(submission: Submission, plan: Plan, step: Step) -> dict[str, Json]:
         "component": component.family if component else None,
         "content": component.digest if component else None,
         "outputs": {name: _destination(submission, plan, name) for name in _output_names(plan)},
+        **({"parallel": step.parallel.told} if step.parallel else {}),
     }
 
 

@@ -35,6 +35,7 @@ NODE_QUEUE = "node"
 COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
+PARALLEL = "Parallel"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
