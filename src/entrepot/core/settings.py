@@ -40,6 +40,7 @@ class Settings:
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
     fsync: bool = True
     log_level: str = "info"
+    secrets_key: str = field(default="", repr=False)  # empty: <home>/keys/secrets.key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name
 
     @property
