@@ -132,7 +132,10 @@ def test_a_mini_batch_that_takes_too_long_is_ended(house: House) -> None:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("def init():\n    raise RuntimeError('no model')\ndef run(files):\n    return files", "RuntimeError: no model"),
+        (
+            "def init():\n    raise RuntimeError('no model')\ndef run(files):\n    return files",
+            "RuntimeError: no model",
+        ),
         ("def score(files):\n    return files", "score.py has no function run(mini_batch)"),
         ("def run(files):\n    return None", "run() must return a list, an array or a pandas DataFrame, not NoneType"),
     ],

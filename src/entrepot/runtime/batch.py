@@ -20,7 +20,7 @@ import traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, IO, List, Optional, Tuple
+    from typing import IO, Any, Callable, Dict, List, Optional, Tuple
 
     Json = Any
     Order = Dict[str, Json]
@@ -55,14 +55,14 @@ class Worker:
         self.rest = b""
         environment = dict(os.environ)
         environment[WORKER] = "%d,%d" % (theirs, back)
-        command = [sys.executable, "-u", os.path.abspath(__file__)] + sys.argv[1:]
+        command = [sys.executable, "-u", os.path.abspath(__file__), *sys.argv[1:]]
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=(theirs, back))
         os.close(theirs)
         os.close(back)
         try:
             answer = self._read(None)
         except Lost as error:
-            raise RuntimeError("init() did not end: %s" % error)
+            raise RuntimeError("init() did not end: %s" % error) from error
         if not answer["ok"]:
             raise RuntimeError("init() failed:\n%s" % answer["error"].rstrip())
 
@@ -75,7 +75,7 @@ class Worker:
             return self._read(time.monotonic() + timeout_s)
         except OSError as error:
             self.stop()
-            raise Lost("the worker cannot be reached: %s" % error)
+            raise Lost("the worker cannot be reached: %s" % error) from error
         except Lost:
             self.stop()
             raise

@@ -22,7 +22,7 @@ def init() -> None:
     """Load the model from where the driver has put it."""
     global model
     root = os.environ["AZUREML_MODEL_DIR"]
-    places = [root] + sorted(glob.glob(os.path.join(root, "*")))
+    places = [root, *sorted(glob.glob(os.path.join(root, "*")))]
     found = [place for place in places if os.path.isfile(os.path.join(place, "MLmodel"))]
     if not found:
         raise FileNotFoundError("there is no MLmodel file in %s" % root)

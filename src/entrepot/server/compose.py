@@ -33,6 +33,7 @@ from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
     arm,
     assets,
+    batch_endpoints,
     deployments,
     identity,
     jobs,
@@ -60,7 +61,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules,
+    schedules, batch_endpoints,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""

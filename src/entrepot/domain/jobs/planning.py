@@ -210,7 +210,7 @@ def _plan_pipeline(planner: Planner, job: Job) -> Plan:
     content = component.content if component else job.content
     if not isinstance(content, Pipeline):
         raise InvalidRequest(f"{job.component!r} is a command component: submit it as a job of type Command")
-    settings = content.settings
+    settings = content.settings if job.settings is None else _inherited(job.settings, content.settings)
     if job.compute and not settings.default_compute:
         settings = replace(settings, default_compute=job.compute)
     inputs = _root_inputs(planner, job, content)

@@ -19,7 +19,8 @@ from entrepot.store.documents import Document, View
 Json = Any
 
 _WORDS = {"command": "its command", "component": "its component", "environment": "its environment", "code": "its code",
-          "variables": "its environment variables", "outputs": "its outputs", "parallel": "its mini-batches"}  # fmt: skip
+          "variables": "its environment variables", "outputs": "its outputs",
+          "parallel": "its mini-batches"}  # fmt: skip
 _ANONYMOUS = "/azureml_anonymous"  # the one name that clients give to all inline components: no kin to compare with
 
 

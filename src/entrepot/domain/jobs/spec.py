@@ -170,6 +170,7 @@ class Job:
     display_name: str | None
     tags: Mapping[str, str]
     sweep: SweepSettings | None = None
+    settings: Settings | None = None  # of a pipeline that is a component, what the job says beside it
 
 
 def read_job(properties: Mapping[str, Any]) -> Job:
@@ -200,6 +201,7 @@ def read_job(properties: Mapping[str, Any]) -> Job:
         display_name=get(properties, "display_name"),
         tags={str(k): str(v) for k, v in mapping(properties, "tags").items() if v is not None},
         sweep=read_sweep(properties) if is_sweep else None,
+        settings=_settings(mapping(properties, "settings")) if component and kind.lower() == "pipeline" else None,
     )
 
 

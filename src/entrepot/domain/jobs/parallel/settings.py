@@ -66,10 +66,12 @@ def read_parallel(spec: Mapping[str, Json], *, where: str) -> ParallelSettings:
         raise InvalidRequest(f"The task of {where} has no entry_script: name the file with init() and run()")
     data = _named(get(spec, "input_data"), "inputs")
     if not data:
-        raise InvalidRequest(f"{where.capitalize()} has no input_data: write ${{{{inputs.<name>}}}}", target="input_data")
-    read = ParallelSettings(script=script, data=(data,), model=model, append_to=_named(get(task, "append_row_to"), "outputs"))
-    if name := get(task, "output_file_name"):
-        read = replace(read, file_name=check_file_name(str(name)))
+        raise InvalidRequest(
+            f"{where.capitalize()} has no input_data: write ${{{{inputs.<name>}}}}", target="input_data"
+        )
+    read = ParallelSettings(
+        script=script, data=(data,), model=model, append_to=_named(get(task, "append_row_to"), "outputs")
+    )
     return overridden(read, spec, where=where)
 
 
@@ -92,6 +94,8 @@ def overridden(settings: ParallelSettings, body: Mapping[str, Json], *, where: s
         value = get(source, name)
         if value not in (None, "", 0) or (value == 0 and least <= 0):
             found[field] = _whole(value, name, least, where=where)
+    if name := get(mapping(body, "task"), "output_file_name"):
+        found["file_name"] = check_file_name(str(name))
     if level := get(body, "logging_level"):
         found["logging_level"] = _level(str(level), where=where)
     return replace(settings, **found)
@@ -100,7 +104,9 @@ def overridden(settings: ParallelSettings, body: Mapping[str, Json], *, where: s
 def check_file_name(name: str) -> str:
     """Return the name of an output's file. Raises InvalidRequest for one that is a path."""
     if "/" in name or name in ("", ".", ".."):
-        raise InvalidRequest(f"output_file_name is {name!r}: write a file's name without folders", target="outputFileName")
+        raise InvalidRequest(
+            f"output_file_name is {name!r}: write a file's name without folders", target="outputFileName"
+        )
     return name
 
 
