@@ -88,6 +88,9 @@ def parallel_of(properties: Mapping[str, Json]) -> dict[str, Json]:
         name: get(properties, name)
         for name in ("mini_batch_size", "error_threshold", "max_concurrency_per_instance", "logging_level")
     }
+    for name in ("mini_batch_size", "max_concurrency_per_instance"):
+        if str(found[name]) == "0":
+            raise InvalidRequest(f"{name} is 0: give a number from 1 on", target=name)
     retries = mapping(properties, "retry_settings")
     found["retry_settings"] = {
         name: value

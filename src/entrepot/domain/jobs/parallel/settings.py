@@ -92,7 +92,7 @@ def overridden(settings: ParallelSettings, body: Mapping[str, Json], *, where: s
     found: dict[str, Json] = {}
     for field, source, name, least in numbers:
         value = get(source, name)
-        if value not in (None, "", 0) or (value == 0 and least <= 0):
+        if value not in (None, "", 0, "0") or (value == 0 and least <= 0):  # azure-ai-ml writes 0 for what is not said
             found[field] = _whole(value, name, least, where=where)
     if name := get(mapping(body, "task"), "output_file_name"):
         found["file_name"] = check_file_name(str(name))
