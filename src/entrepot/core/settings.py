@@ -4,7 +4,6 @@ Every field has a heading in docs/operations.md (a test insists). Standard libra
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -68,6 +67,8 @@ def load_settings(home: Path, *, overrides: Mapping[str, Any] | None = None) -> 
 
 
 def _from_file(file: Path) -> dict[str, Any]:
+    import tomllib  # Python 3.11 has it; the command line in `az`, which reads no config.toml, runs on 3.10 too
+
     try:
         table = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:

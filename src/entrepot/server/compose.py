@@ -35,6 +35,7 @@ from entrepot.server.routes import (
     assets,
     batch_endpoints,
     deployments,
+    extensions,
     identity,
     jobs,
     metadata,
@@ -61,7 +62,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules, batch_endpoints,
+    schedules, extensions, batch_endpoints,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
