@@ -15,6 +15,7 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import access, environments, gallery, removal, replication
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
@@ -25,10 +26,12 @@ from entrepot.domain.secrets.sealing import Sealer
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.signing import SigningKeys
+from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
     arm,
@@ -59,7 +62,7 @@ Json = Any
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
-_JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
+_JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
     schedules, extensions, batch_endpoints,
@@ -116,14 +119,10 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         access.bootstrap(hub, owner)
+        directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
-        tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock, addresses=origins)
-        authenticator = Authenticator(
-            owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens, clock=clock,
-            identity_secret=load_token(identity_file(settings.home)),
-        )  # fmt: skip
+        tokens, authenticator = _authority(hub, owner, urls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
@@ -142,6 +141,18 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         return composition
 
 
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+    """Return what makes tokens and what believes them. No key is made before the first token is."""
+    settings = hub.settings
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
+    keys = SigningKeys(settings.home / "keys" / "signing", hub.documents, hub.clock)
+    tokens = TokenSigner(keys, tenant=settings.tenant, clock=hub.clock, addresses=(urls[1], *origins))
+    return tokens, Authenticator(
+        hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
+        identity_secret=load_token(identity_file(settings.home)),
+    )  # fmt: skip
+
+
 def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
@@ -154,8 +165,8 @@ def _workers(site: Site) -> Workers:
     processors = os.cpu_count() or 1
 
     def token(principal: Principal, job: Json) -> str:
-        workspace = job["id"].rpartition("/jobs/")[0]
-        return site.tokens.issue(principal, job=job["name"], workspace=workspace, lifetime_s=_JOB_TOKEN_S)
+        claims = granting.claims_of_job(site.hub, principal, job)
+        return site.tokens.issue(claims, audience=AUDIENCE, lifetime_s=_JOB_TOKEN_S)
 
     identity = JobIdentity(
         token=token,

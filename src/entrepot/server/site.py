@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.tokens import TokenSigner
 from entrepot.wire.origins import Origins
 
 

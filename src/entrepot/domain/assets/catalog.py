@@ -3,6 +3,7 @@
 Reading is in `reading.py`, making drafts in `drafting.py`, the commit in `publication.py`; this module is the door.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, StateConflict
@@ -11,7 +12,6 @@ from entrepot.core.ids import (
     LATEST,
     AssetPointer,
     AssetRef,
-    Region,
     Scope,
     check_asset_name,
     check_version,
@@ -21,7 +21,7 @@ from entrepot.domain import access, audit, environments, lineage
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.kind import MUTABLE
 from entrepot.domain.assets.publishing.drafting import draft
-from entrepot.domain.assets.publishing.publication import publish, updated
+from entrepot.domain.assets.publishing.publication import Order, publish, publish_all, updated
 from entrepot.domain.assets.publishing.shelves import shelf_of
 from entrepot.domain.assets.reading import (
     codes_with_hash,
@@ -41,9 +41,11 @@ __all__ = [
     "codes_with_hash",
     "containers",
     "create",
+    "create_all",
     "delete",
     "get",
     "get_container",
+    "prepare",
     "ref_of",
     "resolve",
     "update",
@@ -62,15 +64,20 @@ def create(
     ref: AssetRef,
     properties: Json,
     *,
-    region_hint: Region | None = None,
     request_id: str = "",
 ) -> tuple[Document, bool]:
     """Create a version from ARM `properties` (addresses neutral); tell whether it is new.
 
     The same content again is the same version: only description, tags, stage and archival may change by it. Other
-    content raises AlreadyExists that names what differs. `region_hint` is where the bytes probably are; they are
-    looked up by their address in any case.
+    content raises AlreadyExists that names what differs.
     """
+    order = prepare(hub, principal, ref, properties, request_id=request_id)
+    document, is_created = publish(hub, principal, order.drafts, request_id=request_id)[0]
+    return _shown(hub, ref.kind, document), is_created
+
+
+def prepare(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, request_id: str = "") -> Order:
+    """Check what is to be created, and who creates it; find its bytes. Nothing shows before `create_all`."""
     if not isinstance(properties, dict):
         raise InvalidRequest("properties must be an object", target="properties")
     _check(ref)
@@ -80,8 +87,19 @@ def create(
     access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
     existing = hub.documents.get(ref.key)
     made = draft(hub, principal, ref, properties, home=home, existing=existing)
-    document, is_created = publish(hub, principal, [made], request_id=request_id)[0]
-    return _shown(hub, ref.kind, document), is_created
+    return Order(principal, [made], request_id)
+
+
+def create_all(hub: Hub, orders: Sequence[Order]) -> list[tuple[Document, bool] | Exception]:
+    """Create what was prepared, by many callers, in one commit; each gets the result or the error of `create`."""
+    results: list[tuple[Document, bool] | Exception] = []
+    for order, outcome in zip(orders, publish_all(hub, orders), strict=True):
+        if isinstance(outcome, Exception):
+            results.append(outcome)
+            continue
+        document, is_created = outcome[0]
+        results.append((_shown(hub, order.drafts[0].ref.kind, document), is_created))
+    return results
 
 
 def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
