@@ -35,7 +35,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
+    """The shared things. `actions` are what the routes ask for.
+
+    `stopping` is set when the process ends, so that whoever waits gives up.
+    """
 
     hub: Hub
     addresses: Addresses
@@ -44,6 +47,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
+    actions: frozenset[str] = frozenset()
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
