@@ -7,8 +7,9 @@ import pytest
 from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import MODEL
-from entrepot.domain import access, audit, lineage
+from entrepot.domain import audit, lineage
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.endpoints.batch import deployments, endpoints, invocation
 from entrepot.domain.endpoints.batch.invocation import Invocation
 from entrepot.domain.hub import Principal
@@ -114,7 +115,7 @@ def test_lineage_leads_from_the_job_over_the_deployment_to_the_model(house: Hous
 
 def test_invoking_asks_for_more_than_reading(idle: House) -> None:
     endpoint(idle, deployment(idle))
-    access.assign(idle.hub, OWNER, role="Reader", assignee=READER.id, scope=f"/{idle.scope.key}")
+    assignments.assign(idle.hub, OWNER, role="Reader", assignee=READER.id, scope=f"/{idle.scope.key}")
     asked = Invocation({"data": folder(idle)})
     with pytest.raises(AccessDenied, match="batchEndpoints/jobs/write"):
         invocation.invoke(idle.hub, READER, idle.scope, "ep1", asked)
@@ -126,7 +127,9 @@ def test_invoking_asks_for_more_than_reading(idle: House) -> None:
     stranger = Principal("s1", "Sam")
     with pytest.raises(NotFound, match="Sam may not see it"):
         endpoints.get(idle.hub, stranger, idle.scope, "ep1")
-    access.assign(idle.hub, OWNER, role="AzureML Data Scientist", assignee=SCIENTIST.id, scope=f"/{idle.scope.key}")
+    assignments.assign(
+        idle.hub, OWNER, role="AzureML Data Scientist", assignee=SCIENTIST.id, scope=f"/{idle.scope.key}"
+    )
     made = invocation.invoke(idle.hub, SCIENTIST, idle.scope, "ep1", asked).body
     assert made["entrepot"]["submittedBy"]["name"] == "Dana"
     actions = [entry.body["action"] for entry in idle.hub.documents.read(audit.STREAM, limit=1000)]
