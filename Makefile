@@ -46,6 +46,8 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) --upgrade requirements/sdk.in -o requirements/sdk.txt
 	$(COMPILE) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
+	$(COMPILE) --upgrade --python-version 3.7 --only-binary :all: requirements/serving.in \
+		-o src/entrepot/runtime/serving/requirements.txt
 	$(COMPILE) --upgrade --allow-unsafe requirements/az.in -o requirements/az.txt
 
 clean: ## back to a fresh clone

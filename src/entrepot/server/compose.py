@@ -15,6 +15,7 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
+from entrepot.domain.endpoints import replicas
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
@@ -39,6 +40,7 @@ from entrepot.server.routes import (
     access,
     arm,
     assets,
+    batch_endpoints,
     deployments,
     extensions,
     identity,
@@ -66,10 +68,11 @@ Json = Any
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
+_DEPLOYMENTS = 512  # each is attended by a thread that sleeps nearly always
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
-    registered_models, schedules, extensions, openapi,
+    registered_models, schedules, extensions, batch_endpoints, openapi,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -185,6 +188,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        replicas.QUEUE: replicas.Attendant(site.stopping),
     }
     slots = {
         replication.QUEUE: max(2, processors),
@@ -192,6 +196,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)
