@@ -15,11 +15,14 @@ from entrepot.domain.assets import catalog
 from entrepot.domain.endpoints import deployments, endpoints, provisioning
 from entrepot.domain.endpoints.announcements import QUEUE, replicas_changed
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
+from entrepot.domain.endpoints.replicas import records
+from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.hub import Hub, Principal
-from entrepot.store.documents import Delete, Finish, Put
+from entrepot.store.documents import Delete, Finish
 from entrepot.testing.hub import OWNER, upload
 
 Json = Any
+SECRET = "s3cret"
 SCRIPT = "def init():\n    pass\ndef run(data):\n    return data\n"
 
 
@@ -55,23 +58,23 @@ class House:
         deployments.put(self.hub, self.principal, ref, body)
         return ref
 
-    def replica(self, ref: DeploymentRef, id: str, state: str, **more: Json) -> None:
+    def replica(
+        self, ref: DeploymentRef, id: str, state: str, *, address: str | None = None, error: str | None = None
+    ) -> None:
         """Say that a replica is in a state, as the part that makes them does."""
-        body = deployments.get(self.hub, self.principal, ref).body
-        document = {"id": id, "generation": body["entrepot"]["generation"], "state": state, "address": None, **more}
-        self.hub.documents.commit([Put(f"{ref.replicas}/{id}", document), *replicas_changed(ref.key)])
+        generation = deployments.get(self.hub, self.principal, ref).body["entrepot"]["generation"]
+        replica = Replica(id, generation, state, SECRET, time.time(), address=address, error=error)
+        self.hub.documents.commit([records.put(ref.key, replica), *replicas_changed(ref.key)])
         self.settle()
 
     def ended(self, ref: DeploymentRef, id: str) -> None:
         """Say that a replica is gone."""
-        self.hub.documents.commit([Delete(f"{ref.replicas}/{id}"), *replicas_changed(ref.key)])
+        self.hub.documents.commit([Delete(records.key_of(ref.key, id)), *replicas_changed(ref.key)])
         self.settle()
 
-    def serve(
-        self, ref: DeploymentRef, address: str = "127.0.0.1:9", *, id: str = "r1", secret: str = "s3cret"
-    ) -> None:
+    def serve(self, ref: DeploymentRef, address: str = "127.0.0.1:9", *, id: str = "r1") -> None:
         """Say that a replica is ready."""
-        self.replica(ref, id, "Ready", address=address, secret=secret)
+        self.replica(ref, id, "Ready", address=address)
 
     def traffic(self, ref: EndpointRef, **shares: int) -> None:
         """Divide an endpoint's traffic."""

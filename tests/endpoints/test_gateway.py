@@ -24,7 +24,7 @@ from entrepot.server.gateway.gateway import Gateway, open_gateway
 from entrepot.server.tls import TlsFiles, ensure_certificate
 from entrepot.testing.hub import OWNER, close_hub, make_hub
 from entrepot.testing.live import wait_until
-from tests.endpoints.house import House, UpstreamServer, upstream
+from tests.endpoints.house import SECRET, House, UpstreamServer, upstream
 
 Json = Any
 LIMIT_S = 60
@@ -162,12 +162,12 @@ def test_a_request_with_a_key_reaches_a_replica_with_its_secret_and_without_the_
     assert answer.deployment == "blue"
     assert answer.json["path"] == "/score"
     headers = answer.json["headers"]
-    assert headers["x-entrepot-replica"] == "s3cret"
+    assert headers["x-entrepot-replica"] == SECRET
     assert "authorization" not in headers
     assert "x-entrepot-pick" not in headers
     forged = {"x-entrepot-replica": "mine", "x-entrepot-pick": "green"}
     answer = site.ask(taxi, headers=forged)
-    assert answer.json["headers"]["x-entrepot-replica"] == "s3cret"
+    assert answer.json["headers"]["x-entrepot-replica"] == SECRET
     assert answer.json["name"] == "blue"
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from entrepot.domain.endpoints.fleet import Replica
+from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.routing import DeploymentRoute, EndpointRoute
 from entrepot.server.gateway.files import LINGER_S, WatchedFolder
 from entrepot.server.gateway.rendering import CLUSTERS, PICK, ROUTES, Files, render
@@ -29,7 +29,7 @@ def host_of(files: Files, number: int = 0) -> Json:
     return json.loads(files.routes)["resources"][number]["route_configuration"]["virtual_hosts"][0]
 
 
-READY = Replica("r1", "1", "Ready", "127.0.0.1:9001", "secret")
+READY = Replica("r1", "1", "Ready", "secret", 0.0, address="127.0.0.1:9001")
 
 
 def test_the_same_state_gives_the_same_bytes() -> None:
@@ -59,7 +59,7 @@ def test_a_replica_that_comes_changes_only_its_own_file() -> None:
 
 
 def test_a_sleeping_replica_is_waited_for() -> None:
-    asleep = Replica("r1", "1", "Asleep", "127.0.0.1:9001", "secret")
+    asleep = Replica("r1", "1", "Asleep", "secret", 0.0, address="127.0.0.1:9001")
     for replica, timeout in ((READY, "5.000s"), (asleep, "185.000s")):
         routes = host_of(rendered(endpoint("a-1", deployment("blue", replica))))["routes"]
         assert routes[0]["route"]["timeout"] == timeout

@@ -7,7 +7,7 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import access, audit, operations
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, fleet, secrets, traffic
+from entrepot.domain.endpoints import bodies, secrets, traffic
 from entrepot.domain.endpoints.announcements import deployment_changed, gateways_changed, replicas_wanted
 from entrepot.domain.endpoints.places import (
     DELETE,
@@ -22,6 +22,7 @@ from entrepot.domain.endpoints.places import (
     check_name,
     endpoint_of,
 )
+from entrepot.domain.endpoints.replicas import records
 from entrepot.domain.endpoints.secrets import Keys
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import Home, created_by, home, modified_by, writable_home
@@ -238,7 +239,7 @@ def _require_servers(
         name, state = body["name"], body["properties"]["provisioningState"]
         if shares.get(name, 0) <= before.get(name, 0) or state in (bodies.SUCCEEDED, bodies.UPDATING):
             continue
-        if not any(replica.is_routable for replica in fleet.replicas_of(hub, deployment.key)):
+        if not any(replica.is_routable for replica in records.all_of(hub, deployment.key)):
             raise StateConflict(
                 f"Deployment {name} is {state} and answers no requests yet: give it traffic when it has Succeeded"
             )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, endpoints, fleet
+from entrepot.domain.endpoints import bodies, endpoints, replicas
 from entrepot.domain.endpoints.announcements import gateways_changed
 from entrepot.domain.endpoints.places import DeploymentRef, deployment_of
 from entrepot.domain.hub import Hub
@@ -30,23 +30,13 @@ def _settle(hub: Hub, key: str) -> None:
 
 
 def _follow(hub: Hub, document: Document) -> None:
-    body = document.body
-    ours = body["entrepot"]
-    replicas = [found for found in fleet.replicas_of(hub, document.key) if found.generation == ours["generation"]]
-    if sum(replica.is_routable for replica in replicas) >= wanted(body):
+    summary = replicas.status(hub, document.key)
+    if summary.generation != document.body["entrepot"]["generation"]:
+        return  # it was just written again, and that write has a work item of its own
+    if summary.ready >= max(1, summary.wanted):
         _end(hub, document, bodies.SUCCEEDED)
-        return
-    failed = next((replica for replica in replicas if replica.state == fleet.FAILED), None)
-    if failed is not None:
-        _end(hub, document, bodies.FAILED, error=failed.error or "A replica failed; its log tells why")
-
-
-def wanted(body: Json) -> int:
-    """Return how many replicas a deployment must have to count as deployed."""
-    scale = body["properties"]["scaleSettings"]
-    if scale["scaleType"] == "TargetUtilization":
-        return max(1, int(scale["minInstances"]))
-    return int(body["entrepot"]["wanted"])
+    elif summary.error is not None:
+        _end(hub, document, bodies.FAILED, error=summary.error)
 
 
 def _end(hub: Hub, document: Document, state: str, *, error: str = "") -> None:
@@ -61,7 +51,7 @@ def _end(hub: Hub, document: Document, state: str, *, error: str = "") -> None:
 
 def _take_away(hub: Hub, document: Document) -> None:
     """Remove a deployment whose replicas are gone, and its endpoint if that was the last one of a deleted endpoint."""
-    if fleet.documents_of(hub, document.key):
+    if replicas.status(hub, document.key).left:
         return
     ref = deployment_of(document.body["id"])
     endpoint = hub.documents.get(ref.endpoint.key)

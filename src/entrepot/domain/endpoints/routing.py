@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from entrepot.domain.endpoints import bodies, endpoints, fleet, secrets
-from entrepot.domain.endpoints.fleet import Replica
+from entrepot.domain.endpoints import bodies, endpoints, secrets
 from entrepot.domain.endpoints.places import SPACE, EndpointRef
+from entrepot.domain.endpoints.replicas import records
+from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.hub import Hub
 from entrepot.domain.secrets.sealing import SealedElsewhere
 from entrepot.store.documents import Document, View
@@ -105,7 +106,7 @@ def _deployment(hub: Hub, document: Document) -> DeploymentRoute:
     instances = int(body["sku"]["capacity"])
     if properties["scaleSettings"]["scaleType"] != "Default":
         instances = max(instances, int(properties["scaleSettings"]["maxInstances"]))
-    replicas = fleet.replicas_of(hub, document.key)
+    replicas = records.all_of(hub, document.key)
     return DeploymentRoute(
         name=body["name"],
         timeout_s=bodies.timeout_s(properties),

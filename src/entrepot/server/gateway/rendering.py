@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from entrepot.domain.endpoints.replicas.records import READY
 from entrepot.domain.endpoints.routing import DeploymentRoute, EndpointRoute
 
 Json = Any
@@ -154,7 +155,7 @@ def _route(match: Json, action: Json, deployment: DeploymentRoute) -> dict[str, 
 
 
 def _action(endpoint: EndpointRoute, deployment: DeploymentRoute, path: str) -> dict[str, Json]:
-    is_warm = any(replica.is_warm for replica in deployment.replicas)
+    is_warm = any(replica.state == READY for replica in deployment.replicas)
     wait_s = deployment.timeout_s if is_warm or not deployment.replicas else deployment.timeout_s + _WAKING_S
     return {
         "cluster": cluster_name(endpoint.slug, deployment.name),

@@ -45,6 +45,18 @@ def read_tail(body: Mapping[str, Json], *, default: int, most: int) -> int:
     return min(tail, most)
 
 
+def read_container(body: Mapping[str, Json]) -> str:
+    """Read which container's log is wanted, as the command line spells it. Raises InvalidRequest."""
+    given = str(body.get("containerType") or "InferenceServer")
+    known = {"inferenceserver": "inference-server", "storageinitializer": "storage-initializer"}
+    found = known.get(given.lower().replace("-", ""))
+    if found is None:
+        raise InvalidRequest(
+            f"containerType is {given!r}: it must be InferenceServer or StorageInitializer", target="containerType"
+        )
+    return found
+
+
 def skus(largest: int) -> dict[str, Json]:
     """Return the answer to a deployment's list of SKUs: the one there is here, with how far it scales."""
     capacity = {"default": 1, "minimum": 1, "maximum": largest, "scaleType": "Manual"}

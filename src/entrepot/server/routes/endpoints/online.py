@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrepot.domain.endpoints import deployments, endpoints, fleet, places
+from entrepot.domain.endpoints import deployments, endpoints, places, replicas
 from entrepot.domain.endpoints.deployments import Written
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
 from entrepot.server.calls import Answer, Call, Header, reply, reply_document, reply_empty, reply_raw
@@ -10,8 +10,8 @@ from entrepot.server.gateway import tokens
 from entrepot.server.places import PREFIXES, WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.store.documents import Page
-from entrepot.wire import endpoints as wire
 from entrepot.wire.arm import list_query, next_url, page_body
+from entrepot.wire.endpoints import online as wire
 
 _LINES = 5000
 _MOST_LINES = 100_000
@@ -136,7 +136,8 @@ def _logs(call: Call) -> Answer:
     ref = deployments.readable_logs(call.hub, call.principal, _deployment_of(call), request_id=call.request_id)
     asked = call.object
     tail = wire.read_tail(asked, default=_LINES, most=_MOST_LINES)
-    return reply({"content": fleet.told(call.hub, ref.key, tail=tail)})
+    container = wire.read_container(asked)
+    return reply({"content": replicas.logs(call.hub, ref.key, tail=tail, container=container)})
 
 
 def _skus(call: Call) -> Answer:
