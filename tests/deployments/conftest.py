@@ -1,7 +1,7 @@
 """A hub whose deployments are carried out through the server's own routes, tick by tick, on the test's thread."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,11 @@ def site_of(hub: Hub) -> Site:
     """A site for requests that arrive without a socket."""
     keys = SigningKeys(hub.settings.home / "keys", hub.documents, hub.clock)
     tokens = TokenSigner(keys, tenant="t", clock=hub.clock)
-    addresses = Addresses(*(f"https://127.0.0.1:{port}" for port in range(1, 5)))
+    addresses = Addresses(*(f"https://127.0.0.1:{port}" for port in range(1, 1 + len(fields(Addresses)))))
     return Site(
         hub=hub, addresses=addresses, sas=SasSigner(KEY), signer=AddressSigner(KEY), tokens=tokens,
         authenticator=Authenticator(hub, owner_token="t", owner=OWNER, signer=tokens),
-        router=Router(ROUTES), version="0",
+        router=Router(ROUTES), version="0", gateway_secret="", operations=(),
     )  # fmt: skip
 
 

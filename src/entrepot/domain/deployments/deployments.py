@@ -1,7 +1,7 @@
 """Deployments of ARM templates in a resource group or a subscription: validate, create, tell what would change, show.
 
 A deployment is accepted when its template can be read and all it makes is of types that this server makes; the rest
-is work of the queue `deployment` (`running.py`). The rights to make a resource are asked for when it is made.
+is work of the queue `template` (`running.py`). The rights to make a resource are asked for when it is made.
 """
 
 from typing import Any

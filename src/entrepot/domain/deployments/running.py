@@ -20,7 +20,7 @@ from entrepot.store.documents import Delete, Finish, Postpone, Put, Work
 
 Json = Any
 
-QUEUE = "deployment"
+QUEUE = "template"
 WRITE = f"{records.TYPE}/write"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _STATES = {"succeeded": SUCCEEDED, "failed": FAILED, "canceled": FAILED, "cancelled": FAILED, "deleting": FAILED}
@@ -39,7 +39,7 @@ def payload_of(target: Target) -> Json:
 
 
 class Runner:
-    """Handles the queue `deployment` with the requests that `maker` sends."""
+    """Handles the queue `template` with the requests that `maker` sends."""
 
     def __init__(self, maker: Maker) -> None:
         self._maker = maker

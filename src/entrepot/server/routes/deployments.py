@@ -11,7 +11,7 @@ from entrepot.server.calls import Answer, Call, Header, reply, reply_document, r
 from entrepot.server.inner.requests import Requests
 from entrepot.server.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route
-from entrepot.wire.arm import list_query, next_url, page_body
+from entrepot.wire.arm import list_query, next_url, page_body, resource_body
 from entrepot.wire.json_text import decode_jsonc
 
 Json = Any
@@ -32,7 +32,7 @@ def _body(call: Call) -> Json:
     body = decode_jsonc(call.origins.inward(call.body))
     if not isinstance(body, dict) or not isinstance(body.get("properties"), dict):
         raise InvalidRequest("The body must be a JSON object with properties.template", target="properties")
-    return body
+    return resource_body(body)
 
 
 def _validate(call: Call) -> Answer:
