@@ -17,6 +17,8 @@ from entrepot.store.documents import Document, Order, Page, View
 
 Json = Any
 
+_ANONYMOUS = ("/azureml_anonymous", "/CliV2AnonymousEnvironment")  # names that clients give to what has none
+
 SNAPSHOTS_SPACE = "snapshots"
 """Facet space in which versions are found by the snapshot of their bytes."""
 
@@ -155,9 +157,9 @@ def containers(
     collection = f"{found.key}/{kind.plural}"
     page = _page(hub, collection, view=view, order=order, after=after, limit=limit, tags=tags)
     action = access.asset_action(found.key, kind, "read")
-    if access.allowed(hub, principal, action, collection):
-        return page
-    shown = (document for document in page.documents if access.allowed(hub, principal, action, document.key))
+    shown = (found for found in page.documents if not found.key.endswith(_ANONYMOUS))
+    if not access.allowed(hub, principal, action, collection):
+        shown = (found for found in shown if access.allowed(hub, principal, action, found.key))
     return Page(tuple(shown), page.next)
 
 

@@ -74,6 +74,12 @@ def _run_data(call: Call) -> Answer:
     return reply(run_data(queries.run(queries.get(call.hub, call.principal, workspace_of(call), run_id))))
 
 
+def _services(call: Call) -> Answer:
+    """Name no services: no job here opens a notebook or a shell of its own."""
+    queries.get(call.hub, call.principal, workspace_of(call), call.params["run"])
+    return reply({"instances": {}})
+
+
 def _resolved_uris(_call: Call) -> Answer:
     """Nothing to resolve: run data name no output assets, outputs are found in their datastore."""
     return reply({"values": {}})
@@ -87,6 +93,7 @@ def _routes() -> Iterator[Route]:
         yield Route("PATCH", place, WRITE, _patch)
         yield Route("GET", place + "/children", READ, _children, inline=True)
         yield Route("GET", place + "/details", READ, _details, inline=True)
+        yield Route("GET", place + "/serviceinstances/{node}", READ, _services, inline=True)
         yield Route("GET", place + "/logs/{name:rest}", None, _log, is_long=True, reason=_SIGNED, is_anonymous=True)
     yield Route("POST", HISTORY + "/rundata", READ, _run_data)
     for service in ("/data/v1.0" + WORKSPACE + "/dataversion", "/modelregistry/v1.0" + WORKSPACE + "/models"):
