@@ -45,6 +45,7 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) --upgrade requirements/sdk.in -o requirements/sdk.txt
+	$(COMPILE) --upgrade --allow-unsafe requirements/az.in -o requirements/az.txt
 
 clean: ## back to a fresh clone
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,6 +15,7 @@ from entrepot.cli.call import Call
 from entrepot.cli.commands.results import cut
 from entrepot.cli.configuration import Configuration
 from entrepot.cli.console import Console
+from entrepot.cli.host import SHELL
 from tests.cli.conftest import Run
 
 Json = Any
@@ -64,6 +65,7 @@ def test_only_what_it_needs_is_imported_by_show(az: Run) -> None:
     assert ours == {
         "entrepot.cli", "entrepot.cli.call", "entrepot.cli.commands", "entrepot.cli.commands.assets",
         "entrepot.cli.configuration", "entrepot.cli.console", "entrepot.cli.grammar", "entrepot.cli.handlers",
+            "entrepot.cli.host",
         "entrepot.cli.main", "entrepot.cli.output", "entrepot.cli.parser", "entrepot.client", "entrepot.client.assets",
         "entrepot.client.connection", "entrepot.client.failures", "entrepot.client.scopes", "entrepot.client.session",
         "entrepot.client.shapes", "entrepot.client.shapes.asset_views", "entrepot.client.shapes.naming",
@@ -242,7 +244,14 @@ def test_a_list_is_cut_where_the_line_says_without_a_word(az: Run) -> None:
 def test_a_list_that_the_default_cuts_says_so() -> None:
     command = parser.Command("ml", "job list", (grammar.load("ml", "job") or {})["job list"])
     options = parser.parse(command, ["-g", "g", "-w", "w"], Configuration("/nowhere"))
-    call = Call(command, options, home="/nowhere", configuration=Configuration("/nowhere"), console=Console())
+    call = Call(
+        command,
+        options,
+        home="/nowhere",
+        configuration=Configuration("/nowhere"),
+        console=Console(),
+        opened=SHELL.opened,
+    )
     said = io.StringIO()
     with redirect_stderr(said):
         assert cut(call, iter(range(60))) == list(range(50))

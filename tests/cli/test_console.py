@@ -92,7 +92,11 @@ def test_an_interrupt_stops_the_following_and_not_the_job(az: Run, served: LiveS
     )
     name = az("ml", "job", "create", "-f", "job.yml", "--query", "name", "-o", "tsv").out.strip()
     with subprocess.Popen(
-        [COMMAND, "ml", "job", "stream", "-n", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [COMMAND, "ml", "job", "stream", "-n", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as following:
         assert following.stdout is not None
         for line in following.stdout:

@@ -96,3 +96,10 @@ def test_a_command_that_is_not_there_is_told_with_a_shells_code(az: Run) -> None
 def test_other_commands_take_nothing_behind_two_dashes(az: Run) -> None:
     ended = az("status", "--", "x")
     assert ended.code == 2 and "x" in ended.err
+
+
+def test_env_for_az_leaves_the_cloud_to_be_registered(az: Run, served: LiveServer) -> None:
+    ended = az("env", "--az")
+    assert "export AZURE_CORE_INSTANCE_DISCOVERY=no\n" in ended.out and "export REQUESTS_CA_BUNDLE=" in ended.out
+    assert "unset ARM_CLOUD_METADATA_URL\n" in ended.out and "export ARM_CLOUD" not in ended.out
+    assert served.token not in ended.out

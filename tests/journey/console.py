@@ -46,7 +46,7 @@ class Result:
         return json.loads(self.out)
 
     def __str__(self) -> str:
-        return f"$ entrepot {' '.join(self.words)}\nexit {self.code}\n{self.out}\n{self.err}"
+        return f"$ {' '.join(self.words)}\nexit {self.code}\n{self.out}\n{self.err}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class CommandLine:
             timeout=timeout_s,
             check=False,
         )
-        return Result(texts, done.returncode, done.stdout, done.stderr)
+        return Result(("entrepot", *texts), done.returncode, done.stdout, done.stderr)
 
     def text(self, *words: object, timeout_s: float = LIMIT_S) -> str:
         """Run a command that must succeed; return its stdout without the last line end."""

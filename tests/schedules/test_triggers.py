@@ -53,6 +53,13 @@ def test_short_recurrences_count_from_their_start() -> None:
     assert times(recurrence("Hour", 5), "2025-12-31T23:59:59", 2) == ["01-01 00:00", "01-01 05:00"]
 
 
+@given(created=some.floats(min_value=1.7e9, max_value=1.9e9))
+def test_a_recurrence_made_at_any_fraction_of_a_second_fires_first_when_it_is_made(created: float) -> None:
+    for frequency in ("Minute", "Hour", "Day", "Week", "Month"):
+        first = next_time(read_trigger(recurrence(frequency)), after=created - 1e-3, created=created)
+        assert first is not None and abs(first - created) < 1e-3
+
+
 def test_days_fire_at_the_hours_and_minutes_of_the_pattern() -> None:
     body = recurrence("Day", 2, schedule={"hours": [4, 20], "minutes": [0, 30]}, startTime="2026-01-01T05:00:00")
     assert times(body, "2025-01-01T00:00:00", 4) == ["01-01 20:00", "01-01 20:30", "01-03 04:00", "01-03 04:30"]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdk.conftest import TOP, Clients
+from tests.environments import TOP
+from tests.sdk.conftest import Clients
 
 pytestmark = pytest.mark.slow
 

@@ -7,6 +7,7 @@ from entrepot.server.compose import ROUTES
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
     "/msi/token",  # a secret in another header
+    "/azmirror/extensions/index.json", "/azmirror/extensions/extensionCommandTree.json", "/azmirror/extensions/{file}",
     "/registrymanagement/v1.0/registries/{registry}/discovery",
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from entrepot.client.failures import Failure, UsageFailure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from entrepot.cli.configuration import Configuration
     from entrepot.cli.console import Console
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Call:
     """What a handler is given. `options` has one attribute per option of the grammar."""
 
-    __slots__ = ("_session", "_spinner", "command", "configuration", "console", "home", "options")
+    __slots__ = ("_opened", "_session", "_spinner", "command", "configuration", "console", "home", "options")
 
     def __init__(
         self,
@@ -31,12 +32,14 @@ class Call:
         home: str,
         configuration: Configuration,
         console: Console,
+        opened: Callable[[str, str], Session],
     ) -> None:
         self.command = command
         self.options = options
         self.home = home
         self.configuration = configuration
         self.console = console
+        self._opened = opened
         self._session: Session | None = None
         self._spinner: Spinner | None = None
 
@@ -52,12 +55,10 @@ class Call:
 
     @property
     def session(self) -> Session:
-        """The connection to the home's server. Raises NoServer when none runs."""
+        """The signed-in connection to the server. Raises NoServer when none runs."""
         if self._session is None:
-            from entrepot.client.session import Session
-
             chosen = self.options.subscription or self.configuration.get("cloud", "subscription") or ""
-            self._session = Session.open(self.home, subscription=chosen)
+            self._session = self._opened(self.home, chosen)
             if self.console.is_verbose:
                 self._session.log = self.console.tell
             self._spinner = self.console.spinner(f"Waiting for {self.command.words}")

@@ -22,9 +22,9 @@ def home_of(option: str | None) -> str:
 class Configuration:
     """The settings of one home's command line, by section and name."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, sections: dict[str, dict[str, str]] | None = None) -> None:
         self.file = f"{home}/config"
-        self.sections = _read(self.file)
+        self.sections = _read(self.file) if sections is None else sections
 
     def default(self, name: str) -> str | None:
         """Return the default for `group`, `workspace`, `location`, `registry`, ...; None when there is none."""

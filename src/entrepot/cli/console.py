@@ -9,17 +9,27 @@ from entrepot.client.failures import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.cli.progress import Bar, Spinner
 
 RED, YELLOW, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
 
 class Console:
-    """The user's terminal as seen from one command."""
+    """The user's terminal as seen from one command. `spoken` puts the program's name into what is said."""
 
-    __slots__ = ("is_debug", "is_quiet", "is_terminal", "is_verbose")
+    __slots__ = ("is_debug", "is_quiet", "is_terminal", "is_verbose", "spoken")
 
-    def __init__(self, *, is_quiet: bool = False, is_verbose: bool = False, is_debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        is_quiet: bool = False,
+        is_verbose: bool = False,
+        is_debug: bool = False,
+        spoken: Callable[[str], str] = str,
+    ) -> None:
+        self.spoken = spoken
         self.is_quiet = is_quiet
         self.is_debug = is_debug
         self.is_verbose = is_verbose or is_debug
@@ -82,6 +92,7 @@ class Console:
         return Spinner(label)
 
     def _print(self, line: str, colour: str = "") -> None:
+        line = self.spoken(line)
         if colour and self.is_colourful:
             line = f"{colour}{line}{PLAIN}"
         sys.stderr.write(line + "\n")

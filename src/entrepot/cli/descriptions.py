@@ -148,6 +148,7 @@ OPTIONS = {
     "--all-traffic": "Send all traffic to the new deployment.",
     "--archived-only": "List archived ones only.",
     "--body": "The body of the request; @file takes it from a file.",
+    "--az": "Only what the genuine az needs where Entrepot is registered as a cloud of it.",
     "--build-context": "Folder with a Dockerfile and what it needs.",
     "--conda-file": "Conda specification file.",
     "--datastore": "Datastore to upload to.",
@@ -213,7 +214,12 @@ OPTIONS = {
 
 EXAMPLES = {
     "up": ("entrepot up", "entrepot up --home ./demo --port 0 --https-port 0 --detach"),
-    "env": ('eval "$(entrepot env)"', "entrepot env --format fish | source", "entrepot env --format json"),
+    "env": (
+        'eval "$(entrepot env)"',
+        "entrepot env --format fish | source",
+        "entrepot env --format json",
+        'eval "$(entrepot env --az)"',
+    ),
     "run": ("entrepot run -- python train.py",),
     "account show": ("entrepot account show --query id -o tsv",),
     "configure": (

@@ -10,8 +10,9 @@ import sys
 
 from entrepot.cli import parser
 from entrepot.cli.call import Call
-from entrepot.cli.configuration import Configuration, home_of
+from entrepot.cli.configuration import home_of
 from entrepot.cli.console import Console
+from entrepot.cli.host import SHELL
 from entrepot.client.failures import Failure, NoServer, ServiceFailure, UsageFailure
 
 TYPE_CHECKING = False
@@ -20,23 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from entrepot.cli.host import Host
+
 NOT_FOUND = 3
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line and return its exit code. The installed script calls it."""
+def main(argv: Sequence[str] | None = None, host: Host = SHELL) -> int:
+    """Carry out a command line and return its exit code. The installed script calls it, and az's extension does."""
     ours, behind = parser.behind_dashes(sys.argv[1:] if argv is None else argv)
-    words = parser.expand_files(ours)
+    words = ours if host.is_expanded else parser.expand_files(ours)
     console = Console(
-        is_quiet="--only-show-errors" in words, is_verbose="--verbose" in words, is_debug="--debug" in words
-    )
+        is_quiet="--only-show-errors" in words, is_verbose="--verbose" in words, is_debug="--debug" in words,
+        spoken=host.spoken,
+    )  # fmt: skip
     command = None
     try:
         command, prefix, rest = parser.find(words)
         if command is None:
             return _group(prefix, rest, console)
-        return _command(command, rest, behind, console)
+        return _command(command, rest, behind, console, host)
     except UsageFailure as failure:
         console.error(failure.message, hint=failure.hint, usage=failure.usage)
         return failure.exit_code
@@ -53,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unforeseen(error, console)
 
 
-def _command(command: parser.Command, rest: list[str], behind: list[str], console: Console) -> int:
+def _command(command: parser.Command, rest: list[str], behind: list[str], console: Console, host: Host) -> int:
     if behind and command.words != "run":
         raise UsageFailure(f"unrecognized arguments: {' '.join(behind)}")
     home_option = next((rest[i + 1] for i, word in enumerate(rest[:-1]) if word == "--home"), None)
-    configuration = Configuration(home_of(home_option))
+    configuration = host.configuration(home_of(home_option))
     from entrepot.cli.handlers import handler_of
 
     handler = handler_of(command)
@@ -65,7 +69,7 @@ def _command(command: parser.Command, rest: list[str], behind: list[str], consol
     if options.help:
         from entrepot.cli.helptext import command_help
 
-        sys.stdout.write(command_help(command))
+        sys.stdout.write(console.spoken(command_help(command)))
         return 0
     if handler is None:
         raise Failure(f"'{command.words}' is not implemented by this version of Entrepot yet.")
@@ -73,10 +77,10 @@ def _command(command: parser.Command, rest: list[str], behind: list[str], consol
     if options.home:
         os.environ["ENTREPOT_HOME"] = home  # for what keeps caches in the home
     if home_option is None and options.home:  # written as --home=DIR
-        configuration = Configuration(home)
+        configuration = host.configuration(home)
         options = parser.parse(command, rest, configuration)
     options.command = behind
-    call = Call(command, options, home=home, configuration=configuration, console=console)
+    call = Call(command, options, home=home, configuration=configuration, console=console, opened=host.opened)
     query = _query(options)
     try:
         value = handler(call)
@@ -122,7 +126,7 @@ def _group(prefix: str, rest: list[str], console: Console) -> int:
         return 0
     text = helptext.group_help(prefix)
     if not rest or "-h" in rest or "--help" in rest:
-        sys.stdout.write(text)
+        sys.stdout.write(console.spoken(text))
         return 0 if rest or not prefix else UsageFailure.exit_code
     raise UsageFailure(f"{rest[0]!r} stands where a command is expected.", usage=helptext.group_usage(prefix))
 

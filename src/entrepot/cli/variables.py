@@ -19,6 +19,13 @@ FORMS = ("sh", "fish", "powershell", "json")
 UNSET = ("AZUREML_CURRENT_CLOUD",)
 """What azure-ai-ml would believe more than the address of our cloud."""
 
+FOR_AZ = (
+    "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE", "AZURE_CORE_INSTANCE_DISCOVERY", "NO_PROXY",
+    "no_proxy",
+)  # fmt: skip
+UNSET_FOR_AZ = (*UNSET, "ARM_CLOUD_METADATA_URL")
+"""With this one, az knows no other cloud than ours, registers none, and forgets ours in a shell without it."""
+
 TRACKING_AUDIENCE = "https://ml.azure.com"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -36,6 +43,7 @@ def variables(session: Session, home: str, *, group: str = "", workspace: str = 
         "IDENTITY_HEADER": secret,
         "REQUESTS_CA_BUNDLE": bundle,
         "SSL_CERT_FILE": bundle,
+        "AZURE_CORE_INSTANCE_DISCOVERY": "no",  # az would ask login.microsoftonline.com whether ours is an authority
         "MLFLOW_TRACKING_TOKEN": json.loads(answer.body)["access_token"],
     }
     if workspace:
@@ -45,21 +53,21 @@ def variables(session: Session, home: str, *, group: str = "", workspace: str = 
     return found | _past_proxies(base)
 
 
-def render(values: Mapping[str, str], form: str) -> str:
+def render(values: Mapping[str, str], form: str, *, unset: tuple[str, ...] = UNSET) -> str:
     """Return the text that sets the variables in a shell of FORMS, however odd the values are."""
     if form == "json":
         return json.dumps(values, indent=2) + "\n"
     if form == "fish":
         lines = [f"set -gx {name} {_fish(value)};" for name, value in values.items()]
-        lines += [f"set -e {name};" for name in UNSET]
+        lines += [f"set -e {name};" for name in unset]
     elif form == "powershell":
         lines = ["$env:{} = '{}'".format(name, value.replace("'", "''")) for name, value in values.items()]
-        lines += [f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in UNSET]
+        lines += [f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in unset]
     else:
         import shlex
 
         lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-        lines += [f"unset {name}" for name in UNSET]
+        lines += [f"unset {name}" for name in unset]
     return "".join(f"{line}\n" for line in lines)
 
 

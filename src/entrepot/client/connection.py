@@ -1,6 +1,7 @@
 """HTTP/1.1 over one kept-alive socket: what a command needs and no more.
 
 http.client imports email and ssl, 25 to 35 ms before the first byte is sent; this speaks to our own server only.
+TLS costs its import where the address is https.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from entrepot.client.failures import NoServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE")
@@ -36,13 +38,21 @@ class Answer:
 
 
 class Connection:
-    """One connection to `http://host:port`, opened at first use and opened again when the server closed it."""
+    """One connection to an http or https address, opened at first use and opened again when the server closed it.
 
-    __slots__ = ("_buffer", "_host", "_port", "_socket", "_timeout_s")
+    `context` checks the certificate of an https address; None: as `trusting` says.
+    """
 
-    def __init__(self, url: str, *, timeout_s: float = 120.0) -> None:
-        authority = url.partition("://")[2].partition("/")[0]
-        host, _, port = authority.rpartition(":")
+    __slots__ = ("_buffer", "_context", "_host", "_is_tls", "_port", "_socket", "_timeout_s")
+
+    def __init__(self, url: str, *, context: ssl.SSLContext | None = None, timeout_s: float = 120.0) -> None:
+        scheme, _, rest = url.partition("://")
+        authority = rest.partition("/")[0]
+        host, colon, port = authority.rpartition(":")
+        self._is_tls = scheme == "https"
+        if not colon or "]" in port:
+            host, port = authority, "443" if self._is_tls else "80"
+        self._context = context
         self._host = host.strip("[]")
         self._port = int(port)
         self._timeout_s = timeout_s
@@ -98,7 +108,15 @@ class Connection:
         else:
             opened = socket.create_connection((self._host, self._port), timeout=self._timeout_s)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return opened
+        return self._encrypted(opened) if self._is_tls else opened
+
+    def _encrypted(self, opened: socket.socket) -> socket.socket:
+        self._context = self._context or trusting()
+        try:
+            return self._context.wrap_socket(opened, server_hostname=self._host)
+        except BaseException:
+            opened.close()
+            raise
 
     def _receive(self, method: str) -> Answer:
         while True:
@@ -161,6 +179,14 @@ class Connection:
         while data := self._socket.recv(65536):
             parts.append(data)
         return b"".join(parts)
+
+
+def trusting() -> ssl.SSLContext:
+    """Return what checks a server's certificate: the authorities of REQUESTS_CA_BUNDLE, else the system's."""
+    import os
+    import ssl
+
+    return ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or None)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Talking to the server of one home: where it is, who we are, errors, retries, pages and long-running operations."""
+"""Talking to one server: where it is, who we are, errors, retries, pages and long-running operations."""
 
 from __future__ import annotations
 
@@ -24,13 +24,19 @@ LONGEST_PAUSE_S = 2.0
 
 
 class Session:
-    """A signed-in connection to the server of one home."""
+    """A signed-in connection to a server.
 
-    __slots__ = ("_connection", "_subscription", "_token", "log", "run", "waiting")
+    `run` is what it told of itself: at least its `url`. `renewed` returns a token for one that is no longer accepted.
+    """
 
-    def __init__(self, run: dict[str, Json], token: str, *, subscription: str = "") -> None:
+    __slots__ = ("_connection", "_renewed", "_subscription", "_token", "log", "run", "waiting")
+
+    def __init__(
+        self, run: dict[str, Json], token: str, *, subscription: str = "", renewed: Callable[[], str] | None = None
+    ) -> None:
         self.run = run
         self._token = token
+        self._renewed = renewed
         self._subscription = subscription
         self._connection = Connection(run["url"])
         self.log: Callable[[str], None] | None = None  # told each request, for --debug
@@ -55,8 +61,16 @@ class Session:
 
     @property
     def token(self) -> str:
-        """The bearer token of the home's owner."""
+        """The bearer token with which this session signs in."""
         return self._token
+
+    @property
+    def blob_url(self) -> str:
+        """The address of the server's data plane."""
+        if "blob_url" not in self.run:
+            cloud = json.loads(self.request("GET", "/metadata/endpoints?api-version=2022-09-01").body)
+            self.run["blob_url"] = "https://" + cloud["suffixes"]["storage"].rpartition("@")[2]
+        return str(self.run["blob_url"])
 
     @property
     def subscription(self) -> str:
@@ -87,10 +101,18 @@ class Session:
         """Send a request, again while the server is busy, and return the answer whatever its status."""
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         target = self._relative(target)
-        sent = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "User-Agent": "entrepot-cli"}
+        sent = {"Accept": "application/json", "User-Agent": "entrepot-cli"}
         if data:
             sent["Content-Type"] = "application/json"
         sent.update(headers or {})
+        answer = self._sent(method, target, sent, data)
+        if answer.status == 401 and self._renewed:
+            self._token = self._renewed()
+            answer = self._sent(method, target, sent, data)
+        return answer
+
+    def _sent(self, method: str, target: str, headers: Mapping[str, str], data: bytes) -> Answer:
+        sent = {"Authorization": f"Bearer {self._token}", **headers}
         for attempt in range(1, ATTEMPTS + 1):
             started = time.perf_counter()
             answer = self._connection.request(method, target, headers=sent, body=data)

@@ -29,7 +29,7 @@ _STEP = Path(__file__).parent.parent / "runtime" / "step.py"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GRACE_S = 5.0
 _LOCK_DESCRIPTOR = 3  # where the supervisor finds the lock that it holds
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
+_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})  # a server begun with & ignores SIGQUIT
 _START_S = 10.0  # how long a supervisor may take to write started.json before it is given up
 
 

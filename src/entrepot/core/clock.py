@@ -2,8 +2,10 @@
 
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Protocol
+
+UTC = timezone.utc  # noqa: UP017 - the command line in `az` runs on Python 3.10, which has no datetime.UTC
 
 
 class Clock(Protocol):

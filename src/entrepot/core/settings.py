@@ -4,7 +4,6 @@ Every field has a heading in docs/operations.md (a test insists). Standard libra
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -40,6 +39,7 @@ class Settings:
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
     fsync: bool = True
     log_level: str = "info"
+    secrets_key: str = field(default="", repr=False)  # empty: <home>/keys/secrets.key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name
 
     @property
@@ -67,6 +67,8 @@ def load_settings(home: Path, *, overrides: Mapping[str, Any] | None = None) -> 
 
 
 def _from_file(file: Path) -> dict[str, Any]:
+    import tomllib  # Python 3.11 has it; the command line in `az`, which reads no config.toml, runs on 3.10 too
+
     try:
         table = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:

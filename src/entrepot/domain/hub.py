@@ -12,6 +12,7 @@ from entrepot.domain.authorization.grants import Grants
 from entrepot.domain.concurrency.combining import Combiner
 from entrepot.domain.concurrency.locks import Locks
 from entrepot.domain.concurrency.memory import Memory
+from entrepot.domain.secrets.sealing import Sealer
 from entrepot.store.blobs import BlobStore
 from entrepot.store.containers import Containers
 from entrepot.store.documents import DocumentStore
@@ -59,6 +60,7 @@ class Hub:
     containers: Containers
     backends: Mapping[str, ComputeBackend]
     new_id: Callable[[], str]
+    sealer: Sealer
     grants: Grants = field(default_factory=Grants)
     locks: Locks = field(default_factory=Locks)
     memory: Memory = field(default_factory=Memory)

@@ -6,6 +6,7 @@ import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import entrepot
@@ -20,6 +21,7 @@ from entrepot.domain.jobs.staging import JobIdentity
 from entrepot.domain.schedules import firing
 from entrepot.domain.schedules.schedules import QUEUE as SCHEDULE_QUEUE
 from entrepot.domain.scopes import known_regions
+from entrepot.domain.secrets.sealing import Sealer
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
@@ -27,11 +29,12 @@ from entrepot.server.authentication import Authenticator, TokenSigner
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
-from entrepot.server.keys import load_key, load_token
+from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
     arm,
     assets,
     deployments,
+    extensions,
     identity,
     jobs,
     metadata,
@@ -58,7 +61,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules,
+    schedules, extensions,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -107,11 +110,12 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         undo.callback(depots.close)
         containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
         backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
-        hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id)
+        keys = settings.home / "keys"
+        sealer = Sealer(partial(load_keys, keys / "secrets.key", given=settings.secrets_key))
+        hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         access.bootstrap(hub, owner)
         gallery.publish(hub)
-        keys = settings.home / "keys"
         sas = SasSigner(load_key(keys / "sas.key"))
         origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
         tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock, addresses=origins)

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from entrepot.core.errors import InvalidRequest
+
 
 def load_key(file: Path, *, size_bytes: int = 32) -> bytes:
     """Return the random key kept in `file`, making it first when there is none. Safe against a concurrent start."""
@@ -15,6 +17,31 @@ def load_key(file: Path, *, size_bytes: int = 32) -> bytes:
 def load_token(file: Path) -> str:
     """Return the bearer token kept in `file`, making it first when there is none."""
     return _load(file, lambda: secrets.token_urlsafe(32))
+
+
+def load_keys(file: Path, *, given: str = "") -> tuple[bytes, ...]:
+    """Return the keys that seal secrets, the newest first: those `given` as text, else those kept in `file`.
+
+    The file gets a first key when there is none. Raises InvalidRequest for a given text that is no key.
+    """
+    text = given or _load(file, lambda: secrets.token_hex(32))
+    try:
+        keys = tuple(bytes.fromhex(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != 32 for key in keys):
+        where = "ENTREPOT_SECRETS_KEY" if given else str(file)
+        raise InvalidRequest(
+            f"{where} does not hold keys of 64 hexadecimal digits, separated by commas, the newest first",
+            hint="openssl rand -hex 32 makes one",
+        )
+    return keys
+
+
+def add_key(file: Path) -> None:
+    """Make a new key the newest of a file's, and keep the one before it."""
+    fresh = secrets.token_hex(32)
+    write_private(file, "\n".join([fresh, *(key.hex() for key in load_keys(file)[:1])]))
 
 
 def write_private(file: Path, text: str) -> None:

@@ -42,6 +42,7 @@ def serve(settings: Settings) -> None:
     Raises StateConflict when another server has the home, or a port.
     """
     sys.setswitchinterval(_SWITCH_S)
+    os.environ.pop("ENTREPOT_SECRETS_KEY", None)  # read by now, and no affair of what this process starts
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     private_folder(settings.home)

@@ -29,6 +29,7 @@ def cloud(origins: Origins) -> dict[str, Json]:
         },
         "graphAudience": api,
         "microsoftGraphResourceId": api,
+        "azmirrorStorageAccountResourceId": f"{api}/azmirror",
         "suffixes": {"storage": f"x@{origins.blob.partition('://')[2]}"},
     }
 

@@ -18,7 +18,11 @@ def env(call: Call) -> None:
     form = (call.text("format") or "sh").lower()
     if form not in variables.FORMS:
         raise UsageFailure(f"argument --format: {form!r} is none of {', '.join(variables.FORMS)}")
-    sys.stdout.write(variables.render(_variables(call), form))
+    values = _variables(call)
+    unset: tuple[str, ...] = variables.UNSET
+    if call.flag("az"):
+        values, unset = {name: values[name] for name in variables.FOR_AZ}, variables.UNSET_FOR_AZ
+    sys.stdout.write(variables.render(values, form, unset=unset))
 
 
 def run(call: Call) -> None:

@@ -44,7 +44,7 @@ def _upload(publisher: Publisher, path: Path) -> str:
     store = f"{target.base}/datastores/{DATASTORE}"
     container = session.get(store)["properties"]["containerName"]
     secrets = session.post(f"{store}/listSecrets", {"expirableSecret": True, "expireAfterHours": 24})
-    address = f"{session.run['blob_url']}/{quote(container)}?{secrets['sasToken'].lstrip('?')}"
+    address = f"{session.blob_url}/{quote(container)}?{secrets['sasToken'].lstrip('?')}"
     base = base_name(path)
     place = f"LocalUpload/{snapshot_digest(path)}/{base}" + (f"/{base}" if path.is_file() else "")
     transfer(publisher, path, address, at=place)

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from entrepot.client.connection import quote
+from entrepot.client.connection import quote, trusting
 from entrepot.client.failures import NoServer, ServiceFailure
 
 TYPE_CHECKING = False
@@ -235,7 +235,4 @@ def _failure(status: int, body: bytes) -> ServiceFailure:
 
 
 def _encrypted(sock: socket.socket, host: str) -> socket.socket:
-    import ssl
-
-    context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE"))
-    return context.wrap_socket(sock, server_hostname=host)
+    return trusting().wrap_socket(sock, server_hostname=host)

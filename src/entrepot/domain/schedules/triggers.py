@@ -99,6 +99,7 @@ def _check_expression(trigger: Trigger) -> None:
 
 def _next_recurrence(trigger: Trigger, after: float, start: float) -> float | None:
     first = datetime.fromtimestamp(start, trigger.zone)
+    start = first.timestamp()  # in the calendar's whole microseconds: a finer start is later than its own first time
     clock = [time(hour, minute) for hour in trigger.hours or (first.hour,) for minute in _minutes(trigger, first)]
     exact = first.time() if not (trigger.hours or trigger.minutes) else None
     times = sorted(clock) if exact is None else [exact]

@@ -1,0 +1,1 @@
+"""A mirror of az's extensions that holds one: ours."""
