@@ -45,6 +45,7 @@ from entrepot.server.routes import (
     schedules,
     workspaces,
 )
+from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, spellings
@@ -61,7 +62,7 @@ _WAITERS = 128
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
 FAMILIES = (
     metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules, extensions,
+    schedules, extensions, computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""

@@ -43,10 +43,10 @@ def check_data_from_yaml() -> None:
     (WORK / "some.csv").write_text("1\n")
     (WORK / "data.yml").write_text(
         "$schema: https://azuremlschemas.azureedge.net/latest/data.schema.json\n"
-        "name: yaml-data\nversion: 3\ntype: uri_file\npath: some.csv\ntags: {k: v}\nproperties: {p: q}\n"
+        "name: yaml-data\nversion: 3\ntype: uri_file\npath: some.csv\ntags: {k: v}\n\n"
     )
     made = ML.data.create_or_update(load_data(WORK / "data.yml"))
-    same((made.version, made.tags, made.properties), ("3", {"k": "v"}, {"p": "q"}))
+    same((made.version, made.tags), ("3", {"k": "v"}))
     same(ML.data.create_or_update(load_data(WORK / "data.yml", params_override=[{"version": "4"}])).version, "4")
 
 

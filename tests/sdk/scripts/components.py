@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from azure.ai.ml import Input, MLClient, Output, command, dsl, load_component, load_job
+from azure.ai.ml import Input, Output, command, dsl, load_component, load_job
 from azure.ai.ml.dsl import pipeline
-from azure.ai.ml.entities import CommandComponent, Environment, PipelineComponent, PipelineJob
-from azure.ai.ml.constants import ListViewType
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.ai.ml.entities import CommandComponent, Environment, PipelineJob
+from azure.core.exceptions import ResourceNotFoundError
 from checks import CLUSTER, IMAGE, SUFFIX, finished, home, refused, registry, run, same, scratch, texts
 
 ML = home("components")

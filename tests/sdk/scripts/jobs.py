@@ -3,9 +3,8 @@
 import contextlib
 import io
 import time
-from pathlib import Path
 
-from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
+from azure.ai.ml import Input, Output, command, dsl, load_job
 from azure.ai.ml.constants import InputOutputModes, ListViewType
 from azure.ai.ml.entities import (
     AmlTokenConfiguration,
@@ -15,9 +14,8 @@ from azure.ai.ml.entities import (
     JobSchedule,
     RecurrencePattern,
     RecurrenceTrigger,
-    Schedule,
 )
-from azure.ai.ml.exceptions import JobException, ValidationException
+from azure.ai.ml.exceptions import JobException
 from azure.ai.ml.sweep import (
     BanditPolicy,
     Choice,
@@ -100,7 +98,9 @@ def check_inputs_and_outputs_of_all_types_and_modes() -> None:
     same({name: text for name, text in found.items() if name.startswith("named-outputs")},
          {"named-outputs/o/o.txt": "o\n", "named-outputs/p/p": "p\n", "named-outputs/q/q.txt": "q\n"})  # fmt: skip
     shown = ML.jobs.get(made.name)
-    same((shown.display_name, shown.experiment_name, shown.tags, shown.description), ("all", "exp", {"a": "b"}, "words"))
+    same(
+        (shown.display_name, shown.experiment_name, shown.tags, shown.description), ("all", "exp", {"a": "b"}, "words")
+    )
     same(shown.inputs["n"], "3") if isinstance(shown.inputs["n"], str) else None
 
 
@@ -246,9 +246,11 @@ def check_a_sweep_in_a_pipeline() -> None:
     @dsl.pipeline(default_compute=CLUSTER)
     def swept():
         trial = plain(SCORE, inputs={"x": 1.0, "y": 0}, outputs={"o": Output(type="uri_folder")})
-        sweep = trial(x=Uniform(0, 5)).sweep(primary_metric="loss", goal="minimize", sampling_algorithm="random", compute=CLUSTER)
+        sweep = trial(x=Uniform(0, 5)).sweep(
+            primary_metric="loss", goal="minimize", sampling_algorithm="random", compute=CLUSTER
+        )
         sweep.set_limits(max_total_trials=2, max_concurrent_trials=2, timeout=200)
-        after = plain("cat ${{inputs.i}}/x", inputs={"i": Input(type="uri_folder")})(i=sweep.outputs.o)
+        plain("cat ${{inputs.i}}/x", inputs={"i": Input(type="uri_folder")})(i=sweep.outputs.o)
         return {"o": sweep.outputs.o}
 
     made = ML.jobs.create_or_update(swept())
@@ -262,17 +264,29 @@ def check_schedules() -> None:
 
     triggers = {
         "cron": CronTrigger(expression="15 10 * * 1", time_zone="UTC"),
-        "recur": RecurrenceTrigger(frequency="day", interval=2, schedule=RecurrencePattern(hours=[4, 5], minutes=[0, 30])),
-        "weekly": RecurrenceTrigger(frequency="week", interval=1, schedule=RecurrencePattern(hours=10, minutes=15, week_days=["monday", "friday"])),
-        "monthly": RecurrenceTrigger(frequency="month", interval=1, schedule=RecurrencePattern(hours=1, minutes=1, month_days=[1, 15])),
+        "recur": RecurrenceTrigger(
+            frequency="day", interval=2, schedule=RecurrencePattern(hours=[4, 5], minutes=[0, 30])
+        ),
+        "weekly": RecurrenceTrigger(
+            frequency="week",
+            interval=1,
+            schedule=RecurrencePattern(hours=10, minutes=15, week_days=["monday", "friday"]),
+        ),
+        "monthly": RecurrenceTrigger(
+            frequency="month", interval=1, schedule=RecurrencePattern(hours=1, minutes=1, month_days=[1, 15])
+        ),
     }
     for name, trigger in triggers.items():
-        made = ML.schedules.begin_create_or_update(JobSchedule(name=name, trigger=trigger, create_job=ticking(), tags={"a": "b"})).result()
+        made = ML.schedules.begin_create_or_update(
+            JobSchedule(name=name, trigger=trigger, create_job=ticking(), tags={"a": "b"})
+        ).result()
         assert made.is_enabled
         same(type(ML.schedules.get(name).trigger), type(trigger))
     earlier = ML.jobs.create_or_update(ticking())
     same(finished(ML, earlier.name), "Completed")
-    ML.schedules.begin_create_or_update(JobSchedule(name="cmd", trigger=triggers["cron"], create_job=earlier.name)).result()
+    ML.schedules.begin_create_or_update(
+        JobSchedule(name="cmd", trigger=triggers["cron"], create_job=earlier.name)
+    ).result()
     same(sorted(each.name for each in ML.schedules.list()), sorted([*triggers, "cmd"]))
     ML.schedules.begin_disable("cron").result()
     assert not ML.schedules.get("cron").is_enabled
