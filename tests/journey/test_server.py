@@ -74,7 +74,7 @@ def test_the_files_that_give_access_are_their_owners_only(tmp_path: Path) -> Non
     az = CommandLine(tmp_path / "home")
     az.text("up", "--detach")
     try:
-        for file in ("run/token", "run/server.json", "keys/tokens.key", "tls/server.key", "tls/ca.key"):
+        for file in ("run/token", "run/server.json", "keys/sas.key", "tls/server.key", "tls/ca.key"):
             assert (az.home / file).stat().st_mode & 0o077 == 0, file
         assert json.loads((az.home / "run" / "server.json").read_text())["url"] == az("status")["url"]
     finally:

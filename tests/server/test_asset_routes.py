@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -192,3 +193,30 @@ def test_what_is_stored_names_no_address_of_this_server(server: LiveServer) -> N
     data = b"".join(path.read_bytes() for path in server.home.glob("entrepot.db*"))
     for address in (server.file.url, server.file.https_url, server.file.blob_url, server.file.https_blob_url):
         assert json.dumps(address)[1:-1].encode() not in data
+
+
+def test_creates_that_come_at_once_are_answered_each_on_its_own(server: LiveServer, provider: str) -> None:
+    """They share commits (domain/concurrency/gathering.py), and no caller notices the others."""
+    group = f"{provider}/workspaces/dev/data"
+
+    def put(number: int) -> Reply:
+        if number % 5 == 4:
+            return server.call("PUT", f"{group}/atonce/versions/bad{number}", {"properties": {"dataType": "nothing"}})
+        if number % 5 == 3:
+            return _put_data(server, f"{group}/atonce-x/versions/same", description="said")
+        return _put_data(server, f"{group}/atonce-{number % 3}/versions/{number}", description=f"n{number}")
+
+    with ThreadPoolExecutor(10) as pool:
+        replies = list(pool.map(put, range(50)))
+    for number, reply in enumerate(replies):
+        if number % 5 == 4:
+            assert reply.status == 400, reply.body
+        elif number % 5 == 3:
+            assert reply.status in (200, 201) and reply.json["name"] == "same"
+        else:
+            assert reply.status == 201 and reply.json["properties"]["description"] == f"n{number}"
+            assert server.call("GET", f"{group}/atonce-{number % 3}/versions/{number}").json == reply.json
+    assert [reply.status for number, reply in enumerate(replies) if number % 5 == 3].count(201) == 1
+    listed = server.call("GET", f"{group}/atonce-0/versions").json["value"]
+    assert {entry["name"] for entry in listed} == {str(n) for n in range(0, 50, 3) if n % 5 not in (3, 4)}
+    assert server.call("PUT", f"{group}/nobody/versions/1", {"properties": {}}, token="wrong").status == 401

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrepot.server.authentication import TokenSigner
 from entrepot.testing.live import LiveServer
 
 WORKSPACE = "/workspaces/dev"
@@ -36,27 +35,6 @@ def test_all_else_is_refused_without_one(server: LiveServer, method: str, path: 
     assert reply.status == 401 and reply.headers["www-authenticate"].startswith("Bearer")
     assert reply.json["error"]["code"] == "AuthenticationFailed"
     assert server.call(method, path, token="wrong").status == 401
-
-
-def test_a_signed_job_token_is_let_in_and_acts_as_its_submitter(server: LiveServer, provider: str) -> None:
-    from entrepot.core.clock import SystemClock
-    from entrepot.domain.hub import Principal
-    from entrepot.server.compose import OWNER_ID
-    from entrepot.server.keys import load_key
-
-    signer = TokenSigner(load_key(server.home / "keys" / "tokens.key"), tenant="t", clock=SystemClock())
-    place = provider + WORKSPACE
-    ours = signer.issue(Principal(OWNER_ID, "ada"), job="j", workspace=place, lifetime_s=60)
-    other = signer.issue(
-        Principal("00000000-0000-0000-0000-00000000dead", "eve"), job="j", workspace=place, lifetime_s=60
-    )
-    assert server.call("GET", provider + WORKSPACE, token=ours).status == 200
-    assert server.call("GET", provider + WORKSPACE, token=other).status == 404
-    refused = server.call("PUT", f"{provider}/workspaces/evil", {"location": "eastus"}, token=other)
-    assert refused.status == 403 and "eve" in refused.json["error"]["message"]
-    assert server.call("DELETE", place, token=ours).status == 403
-    assert server.call("PUT", f"{provider}/workspaces/evil", {"location": "eastus"}, token=ours).status == 403
-    assert server.call("GET", place, token=ours).status == 200
 
 
 def test_an_unknown_route_and_a_wrong_method_are_told_apart(server: LiveServer) -> None:

@@ -6,17 +6,20 @@ requests per second, so requests and responses are our own few lines (see calls.
 """
 
 import asyncio
+import contextlib
 import io
 import itertools
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 from entrepot.core.errors import EntrepotError, InvalidRequest, RouteNotFound, TooLarge
+from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
 from entrepot.domain.hub import Principal
-from entrepot.server.calls import JSON_TYPE, Answer, Call, Header
+from entrepot.server.calls import JSON_TYPE, Answer, Call, Gathered, Header
 from entrepot.server.routing import MethodNotAllowed, Route, Router
 from entrepot.server.site import Site
 from entrepot.wire.arm import encode
@@ -30,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 BODY_LIMIT_BYTES = 32 << 20
 SMALL_BODY_BYTES = 64 << 10
+_GATHERING_THREADS = 16
 ANONYMOUS = Principal(id="", name="anonymous", kind="Anonymous")
 _CLOSE: Header = (b"connection", b"close")
 _SECURITY: tuple[Header, ...] = (
@@ -59,6 +63,8 @@ class Application:
         self._origins = {scheme: site.addresses.origins(scheme) for scheme in ("http", "https")}
         self._id_prefix = str(uuid.uuid4())[:24]
         self._id_number = itertools.count(1)
+        self._gatherer = Gatherer(writers, self._prepare, self._act, threads=_GATHERING_THREADS)
+        self._is_hastening = False
 
     def answer_now(self, scope: Scope) -> Answer | None:
         """Return the complete answer of a read that may run in the event loop, None for all other requests."""
@@ -82,8 +88,18 @@ class Application:
             return True  # to be refused at once
 
     def answer_apart(self, scope: Scope, body: bytes, done: Callable[[Answer], None]) -> None:
-        """Run a short handler on a thread and call `done` there with its complete answer."""
-        self._writers.submit(self._run, scope, body, done)
+        """Run a short handler on a thread, then call `done` in this event loop with its complete answer."""
+        request = _Apart(scope, body, done, asyncio.get_running_loop())
+        if not isinstance(self._router.match(scope["method"], scope["path"])[0].handler, Gathered):
+            self._writers.submit(self._run, request)
+        elif not self._gatherer.put(request) and not self._is_hastening:
+            self._is_hastening = True
+            request.loop.call_later(PATIENCE_S, self._hasten, request.loop)
+
+    def _hasten(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_hastening = self._gatherer.hasten()
+        if self._is_hastening:
+            loop.call_later(PATIENCE_S, self._hasten, loop)
 
     def is_short(self, scope: Scope) -> bool:
         """Say whether `answer_apart` may answer this: the body is small, the route neither waits nor streams."""
@@ -96,16 +112,53 @@ class Application:
             return False
         return not (route.is_long or route.takes_stream)
 
-    def _run(self, scope: Scope, body: bytes, done: Callable[[Answer], None]) -> None:
-        request_id = self._new_request_id()
-        origins = self._origins[scope["scheme"]]
+    def _run(self, request: "_Apart") -> None:
         try:
-            route, call = self._called(scope, request_id, origins)
-            call.body = body
+            route, call = self._called_apart(request)
             answer = route.handler(call)
         except Exception as error:
-            answer = _failed(error, request_id, scope)
-        done(self._finished(answer, request_id, origins))
+            answer = _failed(error, request.id, request.scope)
+        self._deliver([(request, answer)])
+
+    def _prepare(self, request: "_Apart") -> "tuple[_Apart, Gathered, Any] | None":
+        try:
+            route, call = self._called_apart(request)
+            assert isinstance(route.handler, Gathered)
+            return request, route.handler, route.handler.prepare(call)
+        except Exception as error:
+            self._deliver([(request, _failed(error, request.id, request.scope))])
+            return None
+
+    def _act(self, prepared: "Sequence[tuple[_Apart, Gathered, Any]]") -> None:
+        """Carry out what was prepared, what is of one kind together, and answer it."""
+        for act in {handler.act: None for _, handler, _ in prepared}:
+            alike = [found for found in prepared if found[1].act == act]
+            try:
+                results = act(self._site.hub, [item for _, _, item in alike])
+            except Exception as error:
+                results = [error] * len(alike)
+            answers = []
+            for (request, handler, _), result in zip(alike, results, strict=True):
+                is_error = isinstance(result, Exception)
+                answer = _failed(result, request.id, request.scope) if is_error else handler.answer(result)
+                answers.append((request, answer))
+            self._deliver(answers)
+
+    def _called_apart(self, request: "_Apart") -> tuple[Route, Call]:
+        scope = request.scope
+        request.id = self._new_request_id()
+        route, call = self._called(scope, request.id, self._origins[scope["scheme"]])
+        call.body = request.body
+        return route, call
+
+    def _deliver(self, answers: "Sequence[tuple[_Apart, Answer]]") -> None:
+        """Hand complete answers to the event loop that waits for them, all in one go: waking it is dear."""
+        finished = [
+            (request.done, self._finished(answer, request.id, self._origins[request.scope["scheme"]]))
+            for request, answer in answers
+        ]
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            answers[0][0].loop.call_soon_threadsafe(_all_done, finished)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -142,7 +195,10 @@ class Application:
         method, path, site = scope["method"], scope["path"], self._site
         route, params = self._find(method, path, headers)
         who = ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization"))
-        return route, Call(site, method, path, params, scope["query_string"], headers, who, request_id, origins)
+        address = (scope.get("client") or ("",))[0]
+        return route, Call(
+            site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
+        )
 
     def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
         try:
@@ -184,6 +240,22 @@ class Application:
 
     def _new_request_id(self) -> str:
         return f"{self._id_prefix}{next(self._id_number):012x}"
+
+
+@dataclass(slots=True)
+class _Apart:
+    """A request that a thread answers: whom to tell, and in which event loop."""
+
+    scope: Scope
+    body: bytes
+    done: Callable[[Answer], None]
+    loop: asyncio.AbstractEventLoop
+    id: str = ""
+
+
+def _all_done(finished: Sequence[tuple[Callable[[Answer], None], Answer]]) -> None:
+    for done, answer in finished:
+        done(answer)
 
 
 class _BodyStream(io.RawIOBase):

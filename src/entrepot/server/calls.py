@@ -3,7 +3,7 @@
 A handler is a plain synchronous function `Call -> Answer`; `app.py` decides on which thread it runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -51,6 +51,7 @@ class Call:
     origins: Origins
     body: bytes = b""
     stream: BinaryIO | None = None
+    address: str = ""  # of the client, for limits on guessing
 
     @property
     def hub(self) -> Hub:
@@ -101,6 +102,25 @@ class Call:
 
 
 Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A handler whose calls are carried out together when they come together: they share one commit.
+
+    `prepare` does all of a call's own work, `act` carries out what was prepared, with a result or an error for each.
+    """
+
+    prepare: Callable[[Call], Any]
+    act: Callable[[Hub, Sequence[Any]], Sequence[Any]]
+    answer: Callable[[Any], Answer]
+
+    def __call__(self, call: Call) -> Answer:
+        """Answer one call alone."""
+        (result,) = self.act(call.hub, [self.prepare(call)])
+        if isinstance(result, Exception):
+            raise result
+        return self.answer(result)
 
 
 def reply(value: Json, *, status: int = 200, headers: tuple[Header, ...] = ()) -> Answer:

@@ -13,8 +13,10 @@ import entrepot
 from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
-from entrepot.domain import access, environments, gallery, removal, replication
+from entrepot.domain import environments, gallery, removal, replication
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
 from entrepot.domain.jobs.execution import Executor
 from entrepot.domain.jobs.staging import JobIdentity
@@ -25,12 +27,15 @@ from entrepot.domain.secrets.sealing import Sealer
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.signing import SigningKeys
+from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
+    access,
     arm,
     assets,
     deployments,
@@ -59,13 +64,15 @@ Json = Any
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
-_JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; each of its attempts gets a fresh token
+_JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
-    metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules, extensions, computes, connections,
+    metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
+    registered_models, schedules, extensions, computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
+ACTIONS = frozenset(route.action for route in ROUTES if route.action)
+"""What they ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,31 +122,34 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         sealer = Sealer(partial(load_keys, keys / "secrets.key", given=settings.secrets_key))
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
-        access.bootstrap(hub, owner)
+        assignments.bootstrap(hub, owner)
+        directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
-        tokens = TokenSigner(load_key(keys / "tokens.key"), tenant=settings.tenant, clock=clock, addresses=origins)
-        authenticator = Authenticator(
-            owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens, clock=clock,
-            identity_secret=load_token(identity_file(settings.home)),
-        )  # fmt: skip
+        tokens, authenticator = _authority(hub, owner, urls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
             undo.callback(plane.stop)
         site = Site(
-            hub=hub,
-            addresses=_addresses(urls, ports),
-            sas=sas,
-            signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens,
-            authenticator=authenticator,
-            version=entrepot.__version__,
-        )
+            hub=hub, addresses=_addresses(urls, ports), sas=sas, signer=AddressSigner(load_key(keys / "addresses.key")),
+            tokens=tokens, authenticator=authenticator, version=entrepot.__version__, actions=ACTIONS,
+        )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()
         return composition
+
+
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+    """Return what makes tokens and what believes them. No key is made before the first token is."""
+    settings = hub.settings
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
+    keys = SigningKeys(settings.home / "keys" / "signing", hub.documents, hub.clock)
+    tokens = TokenSigner(keys, tenant=settings.tenant, clock=hub.clock, addresses=(urls[1], *origins))
+    return tokens, Authenticator(
+        hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
+        identity_secret=load_token(identity_file(settings.home)),
+    )  # fmt: skip
 
 
 def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
@@ -154,8 +164,8 @@ def _workers(site: Site) -> Workers:
     processors = os.cpu_count() or 1
 
     def token(principal: Principal, job: Json) -> str:
-        workspace = job["id"].rpartition("/jobs/")[0]
-        return site.tokens.issue(principal, job=job["name"], workspace=workspace, lifetime_s=_JOB_TOKEN_S)
+        claims = granting.claims_of_job(site.hub, principal, job)
+        return site.tokens.issue(claims, audience=AUDIENCE, lifetime_s=_JOB_TOKEN_S)
 
     identity = JobIdentity(
         token=token,

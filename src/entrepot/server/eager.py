@@ -5,6 +5,7 @@ ASGI messages, and a check of every header that we made ourselves. So reads are 
 complete, and small writes handed to a thread when their body is. All else goes uvicorn's way.
 """
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -43,10 +44,7 @@ class EagerProtocol(HttpToolsProtocol):
             self._hand_over(cycle, app)
 
     def _hand_over(self, cycle: RequestResponseCycle, app: Application) -> None:
-        def done(answer: Answer) -> None:
-            self.loop.call_soon_threadsafe(self._complete, cycle, answer)
-
-        app.answer_apart(cast(Scope, cycle.scope), bytes(cycle.body), done)
+        app.answer_apart(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._complete, cycle))
 
     def _complete(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         assert answer.chunks is None, "only routes that are long may stream"

@@ -114,12 +114,10 @@ _Found = tuple[tuple[Route, tuple[str, ...]], tuple[str, ...]]
 
 
 def _descend(node: _Node, segments: list[str], method: str) -> _Found | None:
-    """Follow a path as long as there is only one way to go, as on nearly all; None means: search."""
+    """Go the way that a search tries first: where it leads to a route, the search would end. None means: search."""
     values: list[str] = []
     for segment in segments:
         child = node.literals.get(segment) or node.literals.get(segment.lower())
-        if node.rest or (child is not None and node.parameter is not None):
-            return None
         if child is None:
             child = node.parameter
             values.append(segment)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
-from entrepot.server.authentication import Authenticator, TokenSigner
+from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.tokens import TokenSigner
 from entrepot.wire.origins import Origins
 
 
@@ -34,7 +35,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
+    """The shared things. `actions` are what the routes ask for.
+
+    `stopping` is set when the process ends, so that whoever waits gives up.
+    """
 
     hub: Hub
     addresses: Addresses
@@ -43,6 +47,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
+    actions: frozenset[str] = frozenset()
     stopping: threading.Event = field(default_factory=threading.Event)
 
 

@@ -162,9 +162,10 @@ class SqliteDatabase:
         connection = self._writer_connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if len(group) == 1:  # its failure undoes the whole transaction: it needs no part of its own
-                group[0].run(session)
-            else:
+            if not _run_together(session, group):
+                if connection.in_transaction:  # a full disk makes SQLite give up the whole transaction
+                    connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
                 for job in group:
                     _run_apart(connection, session, job)
             connection.execute("COMMIT")
@@ -176,6 +177,21 @@ class SqliteDatabase:
             for job in group:
                 if not job.has_failed:
                     job.fail(told)
+
+
+def _run_together(session: Session, group: Sequence[_Job[Any]]) -> bool:
+    """Run all work as one part, and say whether nobody failed; who is alone gets its error from here.
+
+    A SAVEPOINT for each would keep every page's earlier content, in a file when there are many.
+    """
+    try:
+        for job in group:
+            job.run(session)
+    except Exception:
+        if len(group) == 1:
+            raise
+        return False
+    return True
 
 
 def _run_apart(connection: sqlite3.Connection, session: Session, job: _Job[Any]) -> None:

@@ -3,6 +3,7 @@
 Reading is in `reading.py`, making drafts in `drafting.py`, the commit in `publication.py`; this module is the door.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, StateConflict
@@ -11,7 +12,6 @@ from entrepot.core.ids import (
     LATEST,
     AssetPointer,
     AssetRef,
-    Region,
     Scope,
     check_asset_name,
     check_version,
@@ -22,7 +22,7 @@ from entrepot.domain.assets import reading
 from entrepot.domain.assets.kind import MUTABLE
 from entrepot.domain.assets.kinds import rules_of
 from entrepot.domain.assets.publishing.drafting import draft
-from entrepot.domain.assets.publishing.publication import publish, updated
+from entrepot.domain.assets.publishing.publication import Order, publish, publish_all, updated
 from entrepot.domain.assets.publishing.shelves import shelf_of
 from entrepot.domain.assets.reading import (
     codes_with_hash,
@@ -31,6 +31,7 @@ from entrepot.domain.assets.reading import (
     ref_of,
     versions,
 )
+from entrepot.domain.authorization.assignments import ungiven
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import modified_by, writable_home
@@ -42,9 +43,11 @@ __all__ = [
     "codes_with_hash",
     "containers",
     "create",
+    "create_all",
     "delete",
     "get",
     "get_container",
+    "prepare",
     "ref_of",
     "resolve",
     "update",
@@ -63,26 +66,42 @@ def create(
     ref: AssetRef,
     properties: Json,
     *,
-    region_hint: Region | None = None,
     request_id: str = "",
 ) -> tuple[Document, bool]:
     """Create a version from ARM `properties` (addresses neutral); tell whether it is new.
 
     The same content again is the same version: only description, tags, stage and archival may change by it. Other
-    content raises AlreadyExists that names what differs. `region_hint` is where the bytes probably are; they are
-    looked up by their address in any case.
+    content raises AlreadyExists that names what differs.
     """
+    order = prepare(hub, principal, ref, properties, request_id=request_id)
+    document, is_created = publish(hub, principal, order.drafts, request_id=request_id)[0]
+    return _shown(hub, ref.kind, document), is_created
+
+
+def prepare(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, request_id: str = "") -> Order:
+    """Check what is to be created, and who creates it; find its bytes. Nothing shows before `create_all`."""
     if not isinstance(properties, dict):
         raise InvalidRequest("properties must be an object", target="properties")
     _check(ref)
     home = writable_home(hub, ref.scope)
     ref = AssetRef(home.scope, ref.kind, ref.name, ref.version)  # the scope as it was spelled when it was made
     action = access.asset_action(home.key, ref.kind, "write")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     existing = hub.documents.get(ref.key)
     made = draft(hub, principal, ref, properties, home=home, existing=existing)
-    document, is_created = publish(hub, principal, [made], request_id=request_id)[0]
-    return _shown(hub, ref.kind, document), is_created
+    return Order(principal, [made], request_id)
+
+
+def create_all(hub: Hub, orders: Sequence[Order]) -> list[tuple[Document, bool] | Exception]:
+    """Create what was prepared, by many callers, in one commit; each gets the result or the error of `create`."""
+    results: list[tuple[Document, bool] | Exception] = []
+    for order, outcome in zip(orders, publish_all(hub, orders), strict=True):
+        if isinstance(outcome, Exception):
+            results.append(outcome)
+            continue
+        document, is_created = outcome[0]
+        results.append((_shown(hub, order.drafts[0].ref.kind, document), is_created))
+    return results
 
 
 def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
@@ -103,7 +122,7 @@ def update(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, r
     document = reading.get(hub, principal, ref)
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "write")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     given = {name: value for name, value in properties.items() if value is not None}
 
     def attempt() -> Document:
@@ -160,7 +179,7 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
     document = reading.get(hub, principal, ref)
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "delete")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     users = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.USED)]
     if users:
         shown = ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
@@ -173,14 +192,15 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
             return
         shelf = shelf_of(hub, principal, ref, now)
         other = reading.newest_in(hub, ref.collection, without=ref.key)
-        changes: list[Change] = [Delete(ref.key, match=found.revision)]
+        changes: list[Change] = [Delete(ref.key, match=found.revision), *ungiven(hub, ref.key)]
         if other is None:
-            changes.append(Delete(ref.container_key))
+            changes += [Delete(ref.container_key), *ungiven(hub, ref.container_key)]
         else:
             newest = other.body
             shelf.lead_with(newest["name"], newest["properties"].get("tags") or {})
             changes.append(shelf.put())
         hub.documents.commit([*changes, audit.record(principal, action, target=ref.id, now=now, request_id=request_id)])
+        hub.grants.notice()
 
     with hub.locks.of(ref.container_key):
         settled(attempt)

@@ -6,10 +6,12 @@ from functools import partial
 from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, AssetPointer, AssetRef, RegistryScope
 from entrepot.core.nouns import CODE, KINDS, Kind, registry_action, workspace_action
 from entrepot.domain.assets import catalog, sharing, uploads
-from entrepot.server.calls import Answer, Call, Handler, reply_document, reply_empty, reply_raw
+from entrepot.domain.assets.publishing.publication import Order
+from entrepot.server.calls import Answer, Call, Gathered, Handler, reply_document, reply_empty, reply_raw
 from entrepot.server.places import PREFIXES, REGISTRY, WORKSPACE, scope_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import reading_answer, writing_answer
+from entrepot.store.documents import Document
 from entrepot.wire.arm import list_query, next_url, page_body
 from entrepot.wire.assets import asset_named_in, optional_text, text_field
 
@@ -37,10 +39,12 @@ def _get_label(kind: Kind, call: Call) -> Answer:
     return reply_document(catalog.resolve(call.hub, call.principal, pointer))
 
 
-def _put_version(kind: Kind, call: Call) -> Answer:
-    document, is_created = catalog.create(
-        call.hub, call.principal, _ref(kind, call), call.properties, request_id=call.request_id
-    )
+def _prepare_version(kind: Kind, call: Call) -> Order:
+    return catalog.prepare(call.hub, call.principal, _ref(kind, call), call.properties, request_id=call.request_id)
+
+
+def _answer_created(created: tuple[Document, bool]) -> Answer:
+    document, is_created = created
     return reply_document(document, status=201 if is_created else 200)
 
 
@@ -149,7 +153,8 @@ def _of_kind(kind: Kind, scope: str) -> Iterator[Route]:
 
     list_versions = _list_code_versions if kind is CODE else _list_versions
     yield route("GET", version, "read", _get_version, inline=True)
-    yield route("PUT", version, "write", _put_version)
+    write = registry_action("write") if is_registry else workspace_action(kind, "write")
+    yield Route("PUT", version, write, Gathered(partial(_prepare_version, kind), catalog.create_all, _answer_created))
     yield route("PATCH", version, "write", _patch_version)
     yield route("DELETE", version, "delete", _delete_version)
     yield route("GET", container + "/versions", "read", list_versions, inline=True)

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from entrepot.core.digests import Digest
+from entrepot.core.errors import AlreadyExists
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import CODE, DATA
 from entrepot.domain import access, audit, environments, replication
@@ -37,25 +38,27 @@ class Order:
 
 
 Outcome = list[tuple[Document, bool]]
+_Found = dict[str, tuple[Document | None, bool]]
 
 
 def publish(hub: Hub, principal: Principal, drafts: Sequence[Draft], *, request_id: str = "") -> Outcome:
     """Publish drafts together; return for each its document and whether it is new. Raises AlreadyExists."""
     order = Order(principal, drafts, request_id)
     if len(drafts) > 1:
-        return _settle(hub, [order])[0]
-    outcome: Outcome = hub.publications.run(
-        drafts[0].ref.container_key, order, lambda orders: _publish_all(hub, orders)
-    )
+        (settled_,) = _settle(hub, [order])
+        if isinstance(settled_, AlreadyExists):
+            raise settled_
+        return settled_
+    outcome: Outcome = hub.publications.run(drafts[0].ref.container_key, order, lambda orders: publish_all(hub, orders))
     return outcome
 
 
-def _publish_all(hub: Hub, orders: Sequence[Order]) -> list[Outcome | Exception]:
-    """Publish orders for one container, as many as can be in one commit; each gets its outcome or its error."""
+def publish_all(hub: Hub, orders: Sequence[Order]) -> list[Outcome | Exception]:
+    """Publish orders of one draft each, as many as can be in one commit; each gets its outcome or its error."""
     outcomes: dict[int, Outcome | Exception] = {}
     waiting = list(enumerate(orders))
     while waiting:
-        distinct = {order.drafts[0].ref.version: (at, order) for at, order in reversed(waiting)}
+        distinct = {order.drafts[0].ref.key: (at, order) for at, order in reversed(waiting)}
         batch = sorted(distinct.values(), key=lambda pair: pair[0])
         outcomes |= _publish_batch(hub, batch)
         waiting = [pair for pair in waiting if pair[0] not in outcomes]
@@ -75,30 +78,47 @@ def _publish_batch(hub: Hub, batch: Sequence[tuple[int, Order]]) -> dict[int, Ou
     return {at: outcome for (at, _), outcome in zip(batch, found, strict=True)}
 
 
-def _settle(hub: Hub, orders: Sequence[Order]) -> list[Outcome]:
+def _settle(hub: Hub, orders: Sequence[Order]) -> list[Outcome | AlreadyExists]:
     """Commit, and when others were faster look at everything afresh."""
     attempts = count()
     return settled(lambda: _commit(hub, orders, trusts_drafts=next(attempts) == 0))
 
 
-def _commit(hub: Hub, orders: Sequence[Order], *, trusts_drafts: bool) -> list[Outcome]:
+def _commit(hub: Hub, orders: Sequence[Order], *, trusts_drafts: bool) -> list[Outcome | AlreadyExists]:
     now = hub.clock.now()
     shelves: dict[str, Shelf] = {}
     changes: list[Change] = []
-    results: list[dict[str, tuple[Document | None, bool]]] = []
+    results: list[_Found | AlreadyExists] = []
     for order in orders:
-        found: dict[str, tuple[Document | None, bool]] = {}
-        for draft in order.drafts:
-            shelf = _shelf(hub, order.principal, draft, shelves, now)
-            is_new = trusts_drafts and draft.is_probably_new  # a wrong guess fails the commit, and is made good
-            existing = None if is_new else hub.documents.get(draft.ref.key)
-            made = _changes_of(hub, order, draft, existing, shelf, now)
-            changes += made
-            found[draft.ref.key] = (None if made else existing, existing is None)
-        results.append(found)
+        try:
+            results.append(_ordered(hub, order, shelves, changes, now, trusts_drafts=trusts_drafts))
+        except AlreadyExists as error:  # raised before anything was added: the other orders need not suffer
+            if len(order.drafts) > 1:
+                raise
+            results.append(error)
     changes += [shelf.put() for shelf in shelves.values() if shelf.is_changed]
     written = {document.key: document for document in hub.documents.commit(changes)} if changes else {}
-    return [[(kept or written[key], is_new) for key, (kept, is_new) in found.items()] for found in results]
+    return [
+        found
+        if isinstance(found, AlreadyExists)
+        else [(kept or written[key], is_new) for key, (kept, is_new) in found.items()]
+        for found in results
+    ]
+
+
+def _ordered(
+    hub: Hub, order: Order, shelves: dict[str, Shelf], changes: list[Change], now: float, *, trusts_drafts: bool
+) -> _Found:
+    """Add what one caller's order changes; return for each draft the document that stays, and whether it is new."""
+    found: _Found = {}
+    for draft in order.drafts:
+        shelf = _shelf(hub, order.principal, draft, shelves, now)
+        is_new = trusts_drafts and draft.is_probably_new  # a wrong guess fails the commit, and is made good
+        existing = None if is_new else hub.documents.get(draft.ref.key)
+        made = _changes_of(hub, order, draft, existing, shelf, now)
+        changes += made
+        found[draft.ref.key] = (None if made else existing, existing is None)
+    return found
 
 
 def _changes_of(

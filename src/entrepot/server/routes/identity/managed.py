@@ -3,9 +3,11 @@
 https://learn.microsoft.com/azure/app-service/overview-managed-identity tells the protocol.
 """
 
-from entrepot.core.errors import EntrepotError, InvalidRequest
-from entrepot.server.authentication import IDENTITY_TOKEN_S
+from entrepot.core.errors import EntrepotError, InvalidRequest, Unauthenticated
+from entrepot.domain.identity import granting
+from entrepot.domain.identity.granting import Granted
 from entrepot.server.calls import Answer, Call, reply
+from entrepot.server.identity.tokens import IDENTITY_TOKEN_S
 from entrepot.server.routing import Route
 from entrepot.wire.errors import status_of
 
@@ -24,7 +26,14 @@ def _issued(call: Call) -> Answer:
     resource = call.query.get("resource", "")
     if not resource:
         raise InvalidRequest("Say for what the token shall be: ?resource=https://management.azure.com/")
-    token = call.site.tokens.issue_for(principal, resource)
+    tokens = call.site.tokens
+    holder = call.hub.standing.of(call.hub.documents, principal.id, call.hub.clock.now())
+    if holder is None or not holder.is_enabled:
+        raise Unauthenticated(f"The account {principal.name} is switched off, or not in the directory")
+    granted = Granted(holder, call.query.get("client_id") or principal.id)
+    audience = tokens.audience_of(resource)
+    claims = granting.claims_of(call.hub, granted)
+    token = tokens.issue(claims, audience=audience, origin=call.origins.api, lifetime_s=IDENTITY_TOKEN_S)
     expires = int(call.hub.clock.now() + IDENTITY_TOKEN_S)
     answer = {
         "access_token": token,

@@ -1,0 +1,255 @@
+"""The directory as Microsoft Graph shows it: users, groups, applications, service principals, and who is in what.
+
+https://learn.microsoft.com/graph/api/overview tells the resources; only what tools for role assignments need is here.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from entrepot.core.errors import InvalidRequest, NotFound
+from entrepot.domain.hub import Hub
+from entrepot.domain.identity import credentials, directory, memberships
+from entrepot.domain.identity.directory import APPLICATION, GROUP, SERVICE_PRINCIPAL, USER
+from entrepot.server.calls import Answer, Call, Handler, reply, reply_empty
+from entrepot.server.routing import Route
+from entrepot.store.documents import Document
+from entrepot.wire import graph
+
+Json = Any
+
+BASE = "/v1.0"
+COLLECTIONS = {"users": USER, "groups": GROUP, "servicePrincipals": SERVICE_PRINCIPAL, "applications": APPLICATION}
+_DEFAULT_PAGE = 100
+_LARGEST_PAGE = 999
+
+
+def _list(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        directory.require_reader(call.principal)
+        asked = graph.read_filter(call.query.get("$filter", ""))
+        limit = int(call.number("$top", _DEFAULT_PAGE, low=1, high=_LARGEST_PAGE))
+        if call.query.get("$filter"):
+            return reply(graph.collection([directory.shown(found) for found in _filtered(call.hub, kind, asked)]))
+        page = directory.list_(call.hub, kind, after=call.query.get("$skiptoken") or None, limit=limit)
+        link = call.url(f"{call.path}?$top={limit}&$skiptoken={page.next}") if page.next else None
+        return reply(graph.collection([directory.shown(found) for found in page.documents], next_link=link))
+
+    return handler
+
+
+def _filtered(hub: Hub, kind: str, asked: graph.Filter) -> Iterator[Document]:
+    if (name := asked.exact("id", "appId", "servicePrincipalNames", "userPrincipalName")) is not None:
+        document = directory.find(hub, kind, name) or (directory.by_uri(hub, name) if kind == APPLICATION else None)
+        if document is not None and asked.admits(document.body):
+            yield document
+        if document is not None or kind != SERVICE_PRINCIPAL:
+            return
+    if (name := asked.exact("displayName")) is not None:
+        yield from directory.named(hub, kind, name)
+        return
+    after: str | None = None
+    while True:
+        page = directory.list_(hub, kind, after=after, limit=_LARGEST_PAGE)
+        yield from (document for document in page.documents if asked.admits(document.body))
+        after = page.next
+        if after is None:
+            return
+
+
+def _get(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        directory.require_reader(call.principal)
+        return reply(directory.shown(directory.get(call.hub, kind, call.params["id"])))
+
+    return handler
+
+
+def _create(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        id, more = call.hub.new_id(), []
+        profile = call.object.get("passwordProfile")
+        if kind == USER and isinstance(profile, dict):
+            more.append(credentials.password_of_new(call.hub, id, str(profile.get("password") or "")))
+        document = directory.create(
+            call.hub, call.principal, kind, call.object, id=id, more=more, request_id=call.request_id
+        )
+        return reply(directory.shown(document), status=201)
+
+    return handler
+
+
+def _update(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        id, body = call.params["id"], call.object
+        profile = body.pop("passwordProfile", None)
+        if kind == USER and isinstance(profile, dict):
+            password = str(profile.get("password") or "")
+            credentials.set_password(call.hub, call.principal, id, password, request_id=call.request_id)
+        certificates = body.pop("keyCredentials", None)
+        if kind == APPLICATION and isinstance(certificates, list):
+            credentials.set_certificates(call.hub, call.principal, id, certificates, request_id=call.request_id)
+        if body:
+            directory.update(call.hub, call.principal, kind, id, body, request_id=call.request_id)
+        return reply_empty()
+
+    return handler
+
+
+def _delete(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        directory.delete(call.hub, call.principal, kind, call.params["id"], request_id=call.request_id)
+        return reply_empty()
+
+    return handler
+
+
+def _revoke(kind: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        directory.revoke(call.hub, call.principal, kind, call.params["id"], request_id=call.request_id)
+        return reply({"value": True})
+
+    return handler
+
+
+def _me(call: Call) -> Answer:
+    document = directory.by_id(call.hub, call.principal.id)
+    if document is None:
+        raise NotFound(f"{call.principal.name or call.principal.id} is not in the directory")
+    return reply(directory.shown(document))
+
+
+def _members(call: Call) -> Answer:
+    directory.require_reader(call.principal)
+    limit = int(call.number("$top", _DEFAULT_PAGE, low=1, high=_LARGEST_PAGE))
+    after = call.query.get("$skiptoken") or None
+    found, following = memberships.members(call.hub, call.params["id"], after=after, limit=limit)
+    link = call.url(f"{call.path}?$top={limit}&$skiptoken={following}") if following else None
+    return reply(graph.collection([directory.shown(member) for member in found], next_link=link))
+
+
+def _add_member(call: Call) -> Answer:
+    member = graph.reference(call.object)
+    memberships.add(call.hub, call.principal, call.params["id"], member, request_id=call.request_id)
+    return reply_empty()
+
+
+def _remove_member(call: Call) -> Answer:
+    memberships.remove(call.hub, call.principal, call.params["id"], call.params["member"], request_id=call.request_id)
+    return reply_empty()
+
+
+def _containing(kind: str) -> Callable[[Call], list[Document]]:
+    def found(call: Call) -> list[Document]:
+        directory.require_reader(call.principal)
+        return memberships.containing(call.hub, directory.get(call.hub, kind, call.params["id"]).body["id"])
+
+    return found
+
+
+def _member_of(kind: str) -> Handler:
+    return lambda call: reply(graph.collection([directory.shown(group) for group in _containing(kind)(call)]))
+
+
+def _member_groups(kind: str) -> Handler:
+    return lambda call: reply(graph.collection([group.body["id"] for group in _containing(kind)(call)]))
+
+
+def _check_member_groups(call: Call) -> Answer:
+    directory.require_reader(call.principal)
+    asked = graph.texts(call.object, "groupIds")
+    return reply(graph.collection([id for id in asked if memberships.is_member(call.hub, id, call.params["id"])]))
+
+
+def _object(call: Call) -> Answer:
+    directory.require_reader(call.principal)
+    document = directory.by_id(call.hub, call.params["id"])
+    if document is None:
+        raise NotFound(f"There is nothing with the id {call.params['id']!r} in the directory")
+    return reply(directory.shown(document))
+
+
+def _by_ids(call: Call) -> Answer:
+    directory.require_reader(call.principal)
+    found = (directory.by_id(call.hub, id) for id in graph.texts(call.object, "ids"))
+    return reply(graph.collection([directory.shown(document) for document in found if document is not None]))
+
+
+def _add_password(call: Call) -> Answer:
+    wanted = call.object.get("passwordCredential") or {}
+    if not isinstance(wanted, dict):
+        raise InvalidRequest("passwordCredential must be an object", target="passwordCredential")
+    fresh = credentials.add_secret(
+        call.hub, call.principal, call.params["id"], display_name=str(wanted.get("displayName") or ""),
+        end=wanted.get("endDateTime"), request_id=call.request_id,
+    )  # fmt: skip
+    return reply(fresh.told())
+
+
+def _remove_password(call: Call) -> Answer:
+    id = str(call.object.get("keyId") or "")
+    credentials.remove(call.hub, call.principal, call.params["id"], id, request_id=call.request_id)
+    return reply_empty()
+
+
+def _federated(call: Call) -> Answer:
+    directory.require_reader(call.principal)
+    return reply(graph.collection(credentials.federated(call.hub, call.params["id"])))
+
+
+def _add_federated(call: Call) -> Answer:
+    entry = credentials.add_federated(
+        call.hub, call.principal, call.params["id"], call.object, request_id=call.request_id
+    )
+    return reply(entry, status=201)
+
+
+def _remove_federated(call: Call) -> Answer:
+    credentials.remove(
+        call.hub, call.principal, call.params["id"], call.params["credential"], request_id=call.request_id
+    )
+    return reply_empty()
+
+
+def _organization(call: Call) -> Answer:
+    tenant = call.hub.settings.tenant
+    return reply(graph.collection([{"id": tenant, "displayName": "Entrepot", "tenantType": "AAD"}]))
+
+
+_READ = "everybody who signed in may look names up, as in Entra; jobs may not, which the handler sees to"
+_OWN = "tells callers about themselves"
+_REVOKE = "people may end their own sign-ins; for others the domain requires principals/write"
+
+
+def _of_collection(name: str, kind: str) -> Iterator[Route]:
+    place, one = f"{BASE}/{name}", f"{BASE}/{name}/{{id}}"
+    yield Route("GET", place, None, _list(kind), reason=_READ)
+    yield Route("POST", place, directory.WRITE, _create(kind))
+    yield Route("GET", one, None, _get(kind), reason=_READ)
+    yield Route("PATCH", one, directory.WRITE, _update(kind))
+    yield Route("DELETE", one, directory.DELETE, _delete(kind))
+    if kind in (USER, SERVICE_PRINCIPAL):
+        yield Route("POST", f"{one}/revokeSignInSessions", None, _revoke(kind), reason=_REVOKE)
+    if kind != APPLICATION:
+        yield Route("GET", f"{one}/memberOf", None, _member_of(kind), reason=_READ)
+        yield Route("GET", f"{one}/transitiveMemberOf", None, _member_of(kind), reason=_READ)
+        yield Route("POST", f"{one}/getMemberGroups", None, _member_groups(kind), reason=_READ)
+
+
+_APPLICATION = f"{BASE}/applications/{{id}}"
+_FEDERATED = f"{_APPLICATION}/federatedIdentityCredentials"
+ROUTES = (
+    *(route for name, kind in COLLECTIONS.items() for route in _of_collection(name, kind)),
+    Route("GET", f"{BASE}/me", None, _me, reason=_OWN),
+    Route("GET", f"{BASE}/organization", None, _organization, reason=_READ),
+    Route("GET", f"{BASE}/groups/{{id}}/members", None, _members, reason=_READ),
+    Route("POST", f"{BASE}/groups/{{id}}/members/$ref", directory.WRITE, _add_member),
+    Route("DELETE", f"{BASE}/groups/{{id}}/members/{{member}}/$ref", directory.WRITE, _remove_member),
+    Route("POST", f"{BASE}/directoryObjects/getByIds", None, _by_ids, reason=_READ),
+    Route("GET", f"{BASE}/directoryObjects/{{id}}", None, _object, reason=_READ),
+    Route("POST", f"{BASE}/directoryObjects/{{id}}/checkMemberGroups", None, _check_member_groups, reason=_READ),
+    Route("POST", f"{_APPLICATION}/addPassword", credentials.WRITE, _add_password),
+    Route("POST", f"{_APPLICATION}/removePassword", credentials.WRITE, _remove_password),
+    Route("GET", _FEDERATED, None, _federated, reason=_READ),
+    Route("POST", _FEDERATED, credentials.WRITE, _add_federated),
+    Route("DELETE", f"{_FEDERATED}/{{credential}}", credentials.WRITE, _remove_federated),
+)
