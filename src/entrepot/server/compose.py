@@ -30,6 +30,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
@@ -121,6 +122,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
+        issuers = Issuers(clock, authority=tls.authority)
         tokens, authenticator = _authority(hub, owner, urls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
@@ -133,6 +135,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             signer=AddressSigner(load_key(keys / "addresses.key")),
             tokens=tokens,
             authenticator=authenticator,
+            issuers=issuers,
             version=entrepot.__version__,
         )
         composition = _assembled(site, planes, depots)

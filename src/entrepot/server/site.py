@@ -7,6 +7,7 @@ from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
 from entrepot.wire.origins import Origins
 
@@ -43,6 +44,7 @@ class Site:
     signer: AddressSigner
     tokens: TokenSigner
     authenticator: Authenticator
+    issuers: Issuers
     version: str
     stopping: threading.Event = field(default_factory=threading.Event)
 
