@@ -4,8 +4,9 @@ import pytest
 
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import COMPONENT, ENVIRONMENT, MODEL
-from entrepot.domain import access, lineage
+from entrepot.domain import lineage
 from entrepot.domain.assets import catalog, sharing
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.testing.hub import OWNER
 from entrepot.testing.jobs import ended_job
@@ -53,7 +54,7 @@ def test_a_component_used_its_environment(hub: Hub, registry: RegistryScope) -> 
 
 
 def test_what_may_not_be_seen_is_hidden_and_not_walked_through(hub: Hub, stranger: Principal, promoted: str) -> None:
-    access.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")
+    assignments.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")
     (edge,) = lineage.edges(hub, stranger, promoted)
     assert (edge.source, edge.relation, edge.target) == ("hidden", "shared", promoted)
 

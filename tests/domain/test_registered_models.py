@@ -8,8 +8,9 @@ import pytest
 from entrepot.core.errors import AccessDenied, AlreadyExists, InvalidRequest, NotFound, Unsupported
 from entrepot.core.ids import AssetPointer, AssetRef, RegistryScope, Scope, WorkspaceScope
 from entrepot.core.nouns import MODEL
-from entrepot.domain import access, datastores, registered, workspaces
+from entrepot.domain import datastores, registered, workspaces
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store import snapshots
 from entrepot.testing.hub import OWNER, upload
@@ -103,7 +104,7 @@ def test_many_who_register_at_once_each_get_a_version(hub: Hub, dev: WorkspaceSc
 def test_who_may_read_may_not_change(hub: Hub, dev: WorkspaceScope, taxi: str) -> None:
     with pytest.raises(NotFound):
         call(hub, dev, "registered-models/get", "GET", who=READER, name="taxi")
-    access.assign(hub, OWNER, role="Reader", assignee=READER.id, scope=dev.arm_id)
+    assignments.assign(hub, OWNER, role="Reader", assignee=READER.id, scope=dev.arm_id)
     assert call(hub, dev, "registered-models/get", "GET", who=READER, name="taxi")
     for endpoint, method, more in (
         ("registered-models/alias", "POST", {"alias": "x", "version": "1"}),

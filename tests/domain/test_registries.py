@@ -8,8 +8,9 @@ import pytest
 from entrepot.core.errors import AlreadyExists, EntrepotError, InvalidName, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import ENVIRONMENT
-from entrepot.domain import access, groups, registries, removal
+from entrepot.domain import groups, registries, removal
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Finish
 from entrepot.testing.hub import OWNER
@@ -104,7 +105,7 @@ def test_lists_are_of_a_group_a_subscription_or_the_tenant(hub: Hub) -> None:
 
 def test_a_list_shows_what_the_asker_may_read(hub: Hub, stranger: Principal) -> None:
     create(hub, "mine")
-    access.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope="registries/mine")
+    assignments.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope="registries/mine")
     assert [d.body["name"] for d in registries.list_(hub, stranger, subscription="s1").documents] == ["mine"]
 
 
@@ -162,6 +163,6 @@ def test_many_creators_of_one_registry_end_with_one(hub: Hub) -> None:
 def test_a_group_is_made_along_for_whoever_may_and_asked_for_otherwise(hub: Hub, stranger: Principal) -> None:
     create(hub, "fabrikam", group="fresh")
     assert groups.get(hub, OWNER, "s1", "fresh").body["location"] == "eastus"
-    access.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="/")
+    assignments.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="/")
     with pytest.raises(EntrepotError, match="registries/write"):
         registries.create(hub, stranger, "s1", "never", "other", {"location": "eastus"})

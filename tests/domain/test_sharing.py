@@ -7,8 +7,9 @@ import pytest
 from entrepot.core.errors import AccessDenied, AlreadyExists, EntrepotError, InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, RegistryScope, Scope, WorkspaceScope
 from entrepot.core.nouns import CODE, COMPONENT, DATA, ENVIRONMENT, MODEL, Kind
-from entrepot.domain import access, audit, gallery, registries, workspaces
+from entrepot.domain import audit, gallery, registries, workspaces
 from entrepot.domain.assets import catalog, sharing
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store import paths
 from entrepot.store.documents import Document
@@ -229,10 +230,10 @@ def test_sharing_needs_read_here_and_write_there(
     source = make(hub, dev, MODEL, "m")
     with pytest.raises(NotFound):
         share(hub, source, registry, who=stranger)
-    access.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope=dev.arm_id)
+    assignments.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope=dev.arm_id)
     with pytest.raises(AccessDenied, match="AzureML Registry User"):
         share(hub, source, registry, who=stranger)
-    access.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")
+    assignments.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")
     assert share(hub, source, registry, who=stranger).revision == 1
 
 

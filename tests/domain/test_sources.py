@@ -7,8 +7,9 @@ import pytest
 from entrepot.core.errors import AlreadyExists, InvalidReference, InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import CODE, DATA, ENVIRONMENT, MODEL
-from entrepot.domain import access, datastores, workspaces
+from entrepot.domain import datastores, workspaces
 from entrepot.domain.assets import catalog, sources, uploads
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import BLOB_ORIGIN, home
 from entrepot.store import snapshots
@@ -225,7 +226,7 @@ def test_knowing_a_digest_or_a_container_gives_no_right_to_its_bytes(
     ref = AssetRef(dev, MODEL, "secret", "1")
     uri = upload(hub, ref, {"w.bin": "secret"}, at="model")
     digest = model(hub, ref, uri).body["entrepot"]["snapshot"]
-    access.assign(hub, OWNER, role="AzureML Data Scientist", assignee=stranger.id, scope=prod.arm_id)
+    assignments.assign(hub, OWNER, role="AzureML Data Scientist", assignee=stranger.id, scope=prod.arm_id)
     for stolen in (uri, f"{BLOB_ORIGIN}/{snapshot_container(digest)}/model"):
         with pytest.raises(NotFound):
             catalog.create(hub, stranger, AssetRef(prod, MODEL, "mine", "1"), {"modelUri": stolen})

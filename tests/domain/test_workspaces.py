@@ -5,8 +5,9 @@ import pytest
 from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import AssetRef, WorkspaceScope
 from entrepot.core.nouns import ENVIRONMENT
-from entrepot.domain import access, computes, datastores, groups, operations, registries, workspaces
+from entrepot.domain import computes, datastores, groups, operations, registries, workspaces
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.testing.hub import OWNER
 
@@ -81,7 +82,7 @@ def test_a_workspace_that_may_not_be_read_is_not_there(hub: Hub, dev: WorkspaceS
     ):
         with pytest.raises(NotFound, match="may not see it"):
             ask()
-    access.assign(hub, OWNER, role="AzureML Data Scientist", assignee=stranger.id, scope=dev.arm_id)
+    assignments.assign(hub, OWNER, role="AzureML Data Scientist", assignee=stranger.id, scope=dev.arm_id)
     assert workspaces.get(hub, stranger, dev).body["name"] == "dev"
 
 

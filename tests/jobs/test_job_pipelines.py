@@ -16,8 +16,9 @@ from entrepot.core.errors import (
 )
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import CODE, COMPONENT
-from entrepot.domain import access, replication, work, workspaces
+from entrepot.domain import replication, work, workspaces
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Principal
 from entrepot.domain.jobs import queries, submission
 from entrepot.store.documents import View
@@ -310,10 +311,10 @@ def test_submitting_needs_the_right_to_submit_and_to_read_what_is_used(idle: Hou
     }
     with pytest.raises(AccessDenied, match="workspaces/jobs/write"):
         idle.submit("p", body, principal=ann)
-    access.assign(idle.hub, OWNER, role="AzureML Data Scientist", assignee=ann.id, scope=idle.scope.arm_id)
+    assignments.assign(idle.hub, OWNER, role="AzureML Data Scientist", assignee=ann.id, scope=idle.scope.arm_id)
     with pytest.raises(NotFound, match="append"):
         idle.submit("p", body, principal=ann)
-    access.assign(idle.hub, OWNER, role="AzureML Registry User", assignee=ann.id, scope="/")
+    assignments.assign(idle.hub, OWNER, role="AzureML Registry User", assignee=ann.id, scope="/")
     assert idle.submit("p", body, principal=ann)["systemData"]["createdBy"] == "Ann"
 
 

@@ -1,23 +1,39 @@
-"""Access control: role assignments at any scope, the check before every act, and the text of a refusal.
+"""Access control: the check before every act, and the text of a refusal. Every route goes through here.
 
-Deciding is in `grants.py`, roles are in `roles.py`. What a principal may not read is told as not found.
+Deciding is in `authorization/grants.py`, roles in `roles.py`, giving and taking them in `assignments.py`. What a
+principal may not read is told as not found.
 """
 
-import uuid
 from typing import Any
 
-from entrepot.core.clock import to_iso
-from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound
+from entrepot.core.errors import AccessDenied, NotFound
 from entrepot.core.nouns import PROVIDER, Kind, registry_action, workspace_action
 from entrepot.domain import audit
-from entrepot.domain.authorization.grants import EPOCH_KEY
-from entrepot.domain.authorization.roles import AUTHORIZATION, BUILT_IN_ROLES, OWNER, Role, find_role, narrowest_role
+from entrepot.domain.authorization.grants import Coverage
+from entrepot.domain.authorization.holdings import EVERYBODY, MEMBERS
+from entrepot.domain.authorization.places import scope_key_of, show_scope
+from entrepot.domain.authorization.roles import BUILT_IN_ROLES, narrowest_role
 from entrepot.domain.hub import Hub, Principal
-from entrepot.store.documents import Delete, Document, Page, Put
 
 Json = Any
 
-__all__ = ["BUILT_IN_ROLES", "PUBLIC_REGISTRY", "SYSTEM", "allowed", "assign", "require", "require_visible"]
+__all__ = [
+    "BUILT_IN_ROLES",
+    "PUBLIC_REGISTRY",
+    "SYSTEM",
+    "Coverage",
+    "allowed",
+    "arm_scope",
+    "asset_action",
+    "coverage",
+    "holders_of",
+    "require",
+    "require_visible",
+    "scope_key_of",
+    "show_scope",
+    "sightless",
+    "somebody",
+]
 
 SYSTEM = Principal(id="system", name="Entrepot", kind="System")
 """The server itself: publishes the public registry and finishes work. No token ever names it."""
@@ -27,23 +43,51 @@ PUBLIC_REGISTRY = "azureml"
 
 _PUBLIC_KEY = f"registries/{PUBLIC_REGISTRY}"
 _IN_WORKSPACE = f"{PROVIDER}/workspaces/"
-_ASSIGNMENTS_WRITE = f"{AUTHORIZATION}/roleAssignments/write"
-_ASSIGNMENTS_DELETE = f"{AUTHORIZATION}/roleAssignments/delete"
-_ASSIGNMENTS_READ = f"{AUTHORIZATION}/roleAssignments/read"
 
 
 def allowed(hub: Hub, principal: Principal, action: str, scope_key: str) -> bool:
     """Say whether the principal may do this there. `scope_key` is a document key, '' or '/' the tenant."""
     if principal is SYSTEM:
         return True
-    if scope_key.startswith(_PUBLIC_KEY) and scope_key[len(_PUBLIC_KEY) : len(_PUBLIC_KEY) + 1] in ("", "/"):
+    if is_public(scope_key):
         return action.endswith("/read")
-    if principal.within and not _is_for_jobs(principal.within, action, scope_key.strip("/")):
+    key = scope_key.strip("/")
+    if principal.within and not _is_for_jobs(principal.within, action, key):
         return False
-    holders = (
-        (principal.id, *principal.groups, principal.tenant) if principal.tenant else (principal.id, *principal.groups)
-    )
-    return hub.grants.decide(hub.documents, holders, action, scope_key.strip("/"), hub.clock.now())
+    return hub.grants.decide(hub.documents, holders_of(hub, principal), action, key, hub.clock.now())
+
+
+def coverage(hub: Hub, principal: Principal, action: str, scope_key: str) -> Coverage:
+    """Say whether the principal may do this to all, some or none of what lies below a scope, and to the scope itself.
+
+    SOME: each thing below has to be asked for.
+    """
+    if principal is SYSTEM:
+        return Coverage.ALL
+    if is_public(scope_key):
+        return Coverage.ALL if action.endswith("/read") else Coverage.NONE
+    key = scope_key.strip("/")
+    if principal.within and not _is_for_jobs(principal.within, action, key):
+        return Coverage.NONE
+    return hub.grants.coverage(hub.documents, holders_of(hub, principal), action, key, hub.clock.now())
+
+
+def holders_of(hub: Hub, principal: Principal) -> tuple[str, ...]:
+    """Return by whom a principal holds roles: itself, its groups, its tenant, and all members of this one."""
+    if not principal.tenant:
+        return (principal.id, *principal.groups)
+    members = (MEMBERS,) if principal.tenant == hub.settings.tenant else ()
+    return (principal.id, *principal.groups, principal.tenant, *members)
+
+
+def somebody(hub: Hub, id: str) -> Principal:
+    """Return a principal of whom only the id is known."""
+    return Principal(id=id, name="", tenant=hub.settings.tenant)
+
+
+def is_public(scope_key: str) -> bool:
+    """Say whether a scope is the public registry or lies in it."""
+    return scope_key.startswith(_PUBLIC_KEY) and scope_key[len(_PUBLIC_KEY) : len(_PUBLIC_KEY) + 1] in ("", "/")
 
 
 def _is_for_jobs(workspace: str, action: str, scope_key: str) -> bool:
@@ -64,21 +108,23 @@ def require(
     """Return if the principal may; else record the refusal and raise AccessDenied that says what would help."""
     if allowed(hub, principal, action, scope_key):
         return
-    shown = target or _shown(hub, scope_key)
-    hub.documents.commit(
-        [
-            audit.record(
-                principal, action, target=shown, outcome=audit.DENIED, request_id=request_id, now=hub.clock.now()
-            )
-        ]
-    )
-    raise AccessDenied(_refusal(principal, action, scope_key, shown), target=shown)
+    shown = target or arm_scope(hub, scope_key)
+    now = hub.clock.now()
+    note = audit.record(principal, action, target=shown, outcome=audit.DENIED, request_id=request_id, now=now)
+    hub.documents.commit([note])
+    raise AccessDenied(_refusal(hub, principal, action, scope_key, shown), target=shown)
 
 
 def require_visible(hub: Hub, principal: Principal, action: str, scope_key: str, *, what: str) -> None:
     """Return if the principal may read this; else raise the NotFound that a missing thing would raise."""
     if not allowed(hub, principal, action, scope_key):
+        sightless(hub, principal, action, show_scope(scope_key))
         raise NotFound(f"{what} does not exist, or {principal.name or principal.id} may not see it")
+
+
+def sightless(hub: Hub, principal: Principal, action: str, target: str) -> None:
+    """Note that a principal asked for what it may not see; it is told that nothing is there."""
+    hub.refusals.note(audit.entry(principal, action, target=target, outcome=audit.DENIED, now=hub.clock.now()))
 
 
 def asset_action(scope_key: str, kind: Kind, verb: str) -> str:
@@ -86,9 +132,9 @@ def asset_action(scope_key: str, kind: Kind, verb: str) -> str:
     return registry_action(verb) if scope_key.startswith("registries/") else workspace_action(kind, verb)
 
 
-def _refusal(principal: Principal, action: str, scope_key: str, shown: str) -> str:
+def _refusal(hub: Hub, principal: Principal, action: str, scope_key: str, shown: str) -> str:
     who = f"{principal.name} ({principal.id})" if principal.name else principal.id
-    if scope_key == _PUBLIC_KEY or scope_key.startswith(_PUBLIC_KEY + "/"):
+    if is_public(scope_key):
         return (
             f"{who} may not perform {action} on {shown}: the registry {PUBLIC_REGISTRY} is read-only. "
             "No role grants it; publish to a registry of your own instead"
@@ -98,145 +144,34 @@ def _refusal(principal: Principal, action: str, scope_key: str, shown: str) -> s
             f"{who} may not perform {action} on {shown} with the token of the job {principal.via}: "
             "it works in the job's own workspace, and reads registries. No role widens it"
         )
+    as_job = f" for whom the job {principal.via} acts," if principal.via else ""
+    if denial := _denial(hub, principal, action, scope_key):
+        return (
+            f"{who},{as_job} may not perform {action} on {shown}: the deny assignment {denial} forbids it, whatever "
+            "roles there are. Its owner can delete it"
+        )
     role = narrowest_role(action).name
     return (
-        f"{who} may not perform {action} on {shown}. The role '{role}' would grant it; "
+        f"{who}{',' if as_job else ''}{as_job} may not perform {action} on {shown}. The role '{role}' would grant it; "
         f'an owner can assign it: az role assignment create --assignee {principal.id} --role "{role}" --scope {shown}'
     )
 
 
-def show_scope(scope_key: str) -> str:
-    """Return a scope key as an ARM-like path for people."""
-    return "/" + scope_key.strip("/")
+def _denial(hub: Hub, principal: Principal, action: str, scope_key: str) -> str | None:
+    """Return the name of the deny assignment that forbids an act, with its scope; None when none does."""
+    holders = (*holders_of(hub, principal), EVERYBODY)
+    for holding in hub.grants.reasons(hub.documents, scope_key.strip("/")):
+        is_about = holding.is_denial and holding.holder in holders and holding.excepted.isdisjoint(holders)
+        if is_about and holding.role is not None and holding.role.grants(action):
+            return f"'{holding.role.name}' at {show_scope(holding.scope)}"
+    return None
 
 
-def _shown(hub: Hub, scope_key: str) -> str:
-    """Return the scope as an ARM id, so that the command in a refusal can be pasted."""
+def arm_scope(hub: Hub, scope_key: str) -> str:
+    """Return a scope as an ARM id, so that the command in a refusal can be pasted."""
     parts = scope_key.strip("/").split("/")
     for depth in (6, 4, 2):
         document = hub.documents.get("/".join(parts[:depth])) if len(parts) >= depth else None
         if document is not None:
             return "/".join([str(document.body["id"]), *parts[depth:]])
     return show_scope(scope_key)
-
-
-def scope_key_of(scope: str) -> str:
-    """Return the document key that an ARM scope names; '/' is the tenant ('').
-
-    Reads `/subscriptions/../resourceGroups/../providers/Microsoft.MachineLearningServices/registries/r[/models/m]`,
-    asset ids of registries, and keys themselves.
-    """
-    text = scope.removeprefix("azureml:").strip("/")
-    parts = [part for part in text.split("/") if part]
-    lowered = [part.lower() for part in parts]
-    if PROVIDER.lower() in lowered:
-        at = lowered.index(PROVIDER.lower())
-        del parts[at - 1 : at + 1], lowered[at - 1 : at + 1]
-    if "registries" in lowered:
-        at = lowered.index("registries")
-        return "/".join([*lowered[at : at + 2], *parts[at + 2 :]])
-    depth = 6 if lowered[4:5] == ["workspaces"] else 4
-    return "/".join([*lowered[:depth], *parts[depth:]])
-
-
-def assign(
-    hub: Hub,
-    principal: Principal,
-    *,
-    role: str,
-    assignee: str,
-    scope: str,
-    assignee_kind: str = "User",
-    name: str = "",
-    request_id: str = "",
-) -> Document:
-    """Give a principal (or a group, or a whole tenant by its id) a role at a scope; the same twice changes nothing."""
-    found = find_role(role)
-    if found is None:
-        raise InvalidRequest(f"There is no role {role!r}; roles are {', '.join(BUILT_IN_ROLES)}", target="role")
-    scope_key = scope_key_of(scope)
-    require(hub, principal, _ASSIGNMENTS_WRITE, scope_key, request_id=request_id)
-    if scope_key and hub.documents.get(_home_key(scope_key)) is None and not scope_key.startswith("subscriptions/"):
-        raise NotFound(f"There is nothing at scope {scope!r} to assign a role at")
-    name = name or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope_key}|{assignee}|{found.id}"))
-    existing = hub.documents.get(f"{EPOCH_KEY}/{name}")
-    if existing is not None:
-        return existing
-    body = _assignment(
-        hub, principal, found, assignee=assignee, assignee_kind=assignee_kind, scope_key=scope_key, name=name
-    )
-    record = audit.record(
-        principal,
-        _ASSIGNMENTS_WRITE,
-        target=body["id"],
-        now=hub.clock.now(),
-        request_id=request_id,
-        details={"role": found.name, "assignee": assignee},
-    )
-    document, *_ = hub.documents.commit([Put(f"{EPOCH_KEY}/{name}", body), epoch(body["id"]), record])
-    hub.grants.forget()
-    return document
-
-
-def revoke(hub: Hub, principal: Principal, name: str, *, request_id: str = "") -> None:
-    """Take a role assignment back. Raises NotFound."""
-    document = hub.documents.get(f"{EPOCH_KEY}/{name}")
-    if document is None:
-        raise NotFound(f"There is no role assignment {name}")
-    body = document.body
-    require(hub, principal, _ASSIGNMENTS_DELETE, body["entrepot"]["scopeKey"], request_id=request_id)
-    record = audit.record(principal, _ASSIGNMENTS_DELETE, target=body["id"], now=hub.clock.now(), request_id=request_id)
-    hub.documents.commit([Delete(document.key), epoch(body["id"]), record])
-    hub.grants.forget()
-
-
-def assignments(hub: Hub, principal: Principal, scope: str, *, after: str | None = None, limit: int = 1000) -> Page:
-    """Return the assignments at a scope and below that the principal may see; `/` gives all."""
-    scope_key = scope_key_of(scope)
-    page = hub.documents.scan(EPOCH_KEY + "/", after=after, limit=limit)
-    shown = []
-    for document in page.documents:
-        at = document.body["entrepot"]["scopeKey"]
-        is_below = not scope_key or at == scope_key or at.startswith(scope_key + "/")
-        if is_below and allowed(hub, principal, _ASSIGNMENTS_READ, at):
-            shown.append(document)
-    return Page(tuple(shown), page.next)
-
-
-def bootstrap(hub: Hub, owner: Principal) -> None:
-    """Make the local user Owner of the tenant, once; cheap when that is done."""
-    name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"|{owner.id}|{OWNER.id}"))
-    if hub.documents.get(f"{EPOCH_KEY}/{name}") is None:
-        assign(hub, SYSTEM, role=OWNER.name, assignee=owner.id, assignee_kind=owner.kind, scope="/", name=name)
-
-
-def _home_key(scope_key: str) -> str:
-    return "/".join(scope_key.split("/")[:2])
-
-
-def _assignment(
-    hub: Hub, principal: Principal, role: Role, *, assignee: str, assignee_kind: str, scope_key: str, name: str
-) -> dict[str, Json]:
-    scope = show_scope(scope_key)
-    prefix = "" if scope == "/" else scope
-    now = to_iso(hub.clock.now())
-    return {
-        "id": f"{prefix}/providers/{AUTHORIZATION}/roleAssignments/{name}",
-        "name": name,
-        "type": f"{AUTHORIZATION}/roleAssignments",
-        "properties": {
-            "roleDefinitionId": f"/providers/{AUTHORIZATION}/roleDefinitions/{role.id}",
-            "roleDefinitionName": role.name,
-            "principalId": assignee,
-            "principalType": assignee_kind,
-            "scope": scope,
-            "createdOn": now,
-            "createdBy": principal.id,
-        },
-        "entrepot": {"role": role.name, "scopeKey": scope_key},
-    }
-
-
-def epoch(changed: str) -> Put:
-    """Return the change by which other processes notice that access changed."""
-    return Put(EPOCH_KEY, {"changed": changed})

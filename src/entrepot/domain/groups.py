@@ -4,6 +4,8 @@ from typing import Any
 
 from entrepot.core.errors import InvalidName, NotFound
 from entrepot.domain import access, audit, removal
+from entrepot.domain.authorization.assignments import swept
+from entrepot.domain.authorization.visible import listed
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import created_by, modified_by, offered_region
 from entrepot.store.documents import Change, Delete, Document, Page, Put, View
@@ -74,9 +76,11 @@ def location(hub: Hub, principal: Principal, subscription: str, name: str) -> st
 def list_(hub: Hub, principal: Principal, subscription: str, *, after: str | None = None, limit: int = 100) -> Page:
     """Return a page of the subscription's groups that the principal may see."""
     collection = f"subscriptions/{subscription.lower()}/resourcegroups"
-    page = hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
-    shown = (document for document in page.documents if access.allowed(hub, principal, READ, document.key))
-    return Page(tuple(shown), page.next)
+
+    def fetch(after: str | None, limit: int) -> Page:
+        return hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
+
+    return listed(hub, principal, READ, fetch, after=after, limit=limit)
 
 
 def delete(hub: Hub, principal: Principal, subscription: str, name: str, *, request_id: str = "") -> None:
@@ -90,7 +94,8 @@ def delete(hub: Hub, principal: Principal, subscription: str, name: str, *, requ
         removal.empty(hub, found.key, found.body["entrepot"]["guid"])
     while page := hub.documents.scan(document.key + "/", limit=500).documents:  # its deployments
         hub.documents.commit([Delete(found.key) for found in page])
-    hub.documents.commit([Delete(document.key)])
+    hub.documents.commit([Delete(document.key), *swept(hub, document.key)])
+    hub.grants.notice()
 
 
 def ensured(hub: Hub, principal: Principal, subscription: str, name: str, location: str) -> list[Change]:

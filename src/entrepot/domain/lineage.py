@@ -110,7 +110,9 @@ def _place_of(name: str) -> tuple[str | None, str]:
         reference = None
     if isinstance(reference, AssetPointer) and reference.scope is not None:
         ref = AssetRef(reference.scope, reference.kind, reference.name, reference.version or "")
-        return ref.container_key, access.asset_action(reference.scope.key, reference.kind, "read")
+        return ref.key if ref.version else ref.container_key, access.asset_action(
+            reference.scope.key, reference.kind, "read"
+        )
     parts = name.strip("/").split("/")
     if len(parts) > 7 and parts[0].lower() == "subscriptions" and parts[6].lower() == "workspaces":
         return WorkspaceScope(parts[1], parts[3], parts[7]).key, f"{PROVIDER}/workspaces/jobs/read"

@@ -7,6 +7,8 @@ from entrepot.core.errors import AlreadyExists, InvalidRequest, NotFound, StateC
 from entrepot.core.ids import Region, RegistryScope, check_registry_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, groups, removal, replication
+from entrepot.domain.authorization.holdings import changed
+from entrepot.domain.authorization.visible import listed
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import (
@@ -27,6 +29,9 @@ Json = Any
 READ = f"{PROVIDER}/registries/read"
 WRITE = f"{PROVIDER}/registries/write"
 DELETE = f"{PROVIDER}/registries/delete"
+
+TENANT_READ, RBAC_READ = "Tenant", "RBAC"
+"""Values of readAccess."""
 
 
 def create(
@@ -63,11 +68,11 @@ def _create(
     changes: list[Change] = [
         *groups.ensured(hub, principal, subscription, resource_group, fresh["location"]),
         Put(RegistryScope(name).key, fresh, match=0, facets=_facets(group_key)),
-        access.epoch(fresh["id"]),
+        changed(RegistryScope(name).key),
         audit.record(principal, WRITE, target=fresh["id"], now=hub.clock.now(), request_id=request_id),
     ]
     documents = hub.documents.commit(changes)
-    hub.grants.forget()
+    hub.grants.notice()
     made = next(document for document in documents if document.key == RegistryScope(name).key)
     open_regions(hub, home_of(made).regions)
     return made
@@ -93,15 +98,16 @@ def list_(
     limit: int = 100,
 ) -> Page:
     """Return a page of the registries that the principal may see: of a group, a subscription, or the tenant."""
-    if subscription is None:
-        page = hub.documents.list("registries", view=View.ALL, after=after, limit=limit)
-    else:
+
+    def fetch(after: str | None, limit: int) -> Page:
+        if subscription is None:
+            return hub.documents.list("registries", view=View.ALL, after=after, limit=limit)
         space = (
             groups.key_of(subscription, resource_group) if resource_group else f"subscriptions/{subscription.lower()}"
         )
-        page = hub.documents.find(space, "type", "registry", view=View.ALL, after=after, limit=limit)
-    shown = (document for document in page.documents if access.allowed(hub, principal, READ, document.key))
-    return Page(tuple(shown), page.next)
+        return hub.documents.find(space, "type", "registry", view=View.ALL, after=after, limit=limit)
+
+    return listed(hub, principal, READ, fetch, after=after, limit=limit)
 
 
 def update(hub: Hub, principal: Principal, name: str, body: Json, *, request_id: str = "") -> Document:
@@ -119,7 +125,7 @@ def delete(hub: Hub, principal: Principal, name: str, *, request_id: str = "") -
     access.require(hub, principal, DELETE, document.key, request_id=request_id)
     body = document.body
     record = audit.record(principal, DELETE, target=body["id"], now=hub.clock.now(), request_id=request_id)
-    hub.documents.commit([*removal.mark(document), access.epoch(body["id"]), record])
+    hub.documents.commit([*removal.mark(document), record])
     removal.empty(hub, document.key, body["entrepot"]["guid"])
 
 
@@ -164,6 +170,7 @@ def _new_body(
         "mlFlowRegistryUri": f"{API_ORIGIN}/mlflow/v2.0{group_id}/providers/{PROVIDER}/registries/{name}",
         "managedResourceGroup": {"resourceId": managed},
         "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
+        "readAccess": _read_access(properties.get("readAccess") or RBAC_READ),
         "registryPrivateEndpointConnections": [],
         "provisioningState": "Succeeded",
     }
@@ -247,14 +254,31 @@ def _rewrite(
         managed = body["properties"]["managedResourceGroup"]["resourceId"]
         incoming["regionDetails"] = [_region_detail(incoming, region, body["name"], managed) for region in regions]
     kept = ("provisioningState", "managedResourceGroup", "discoveryUrl", "mlFlowRegistryUri")
+    if incoming.get("readAccess") is not None:
+        incoming["readAccess"] = _read_access(incoming["readAccess"])
     body["properties"] |= {key: value for key, value in incoming.items() if value is not None and key not in kept}
     body["systemData"] = modified_by(body["systemData"], principal, hub.clock.now())
     changes: Sequence[Change] = [
         Put(document.key, body, match=document.revision, facets=None),
         *replication.regions_changed(hub, before, regions),
+        changed(document.key),
         audit.record(principal, WRITE, target=body["id"], now=hub.clock.now(), request_id=request_id),
     ]
-    return hub.documents.commit(changes)[0]
+    written = hub.documents.commit(changes)[0]
+    hub.grants.notice()
+    return written
+
+
+def _read_access(given: Json) -> str:
+    """Return the spelling of who reads a registry without a role: everybody in the tenant, or nobody."""
+    known = {word.lower(): word for word in (TENANT_READ, RBAC_READ)}
+    if str(given).lower() not in known:
+        raise InvalidRequest(
+            f"readAccess is {TENANT_READ} (everybody in the tenant reads) or {RBAC_READ} (only who has a role): got "
+            f"{given!r}",
+            target="readAccess",
+        )
+    return known[str(given).lower()]
 
 
 def _check_fixed(hub: Hub, body: dict[str, Json], given: Json) -> None:

@@ -5,6 +5,8 @@ Bytes are not touched here: other assets may have the same ones.
 
 from typing import Any
 
+from entrepot.domain.authorization.assignments import swept
+from entrepot.domain.authorization.holdings import changed
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Change, Delete, Document, Enqueue, Put, Work
 
@@ -39,8 +41,8 @@ def empty(hub: Hub, key: str, guid: str) -> None:
         if not page.documents:
             break
         hub.documents.commit([Delete(found.key) for found in page.documents])
-    hub.documents.commit([Delete(key), Delete(f"workspaceids/{guid}")])
-    hub.grants.forget()
+    hub.documents.commit([Delete(key), Delete(f"workspaceids/{guid}"), changed(key), *swept(hub, key)])
+    hub.grants.notice()
 
 
 def provision(hub: Hub, work: Work) -> None:

@@ -9,6 +9,7 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, Scope, WorkspaceScope, check_workspace_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
+from entrepot.domain.authorization.visible import listed
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import API_ORIGIN, created_by, home, missing, modified_by, offered_region, open_regions
@@ -86,14 +87,15 @@ def list_(
     limit: int = 100,
 ) -> Page:
     """Return a page of a group's or a subscription's workspaces that the principal may see."""
-    if resource_group is not None:
-        collection = groups.key_of(subscription, resource_group) + "/workspaces"
-        page = hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
-    else:
+
+    def fetch(after: str | None, limit: int) -> Page:
+        if resource_group is not None:
+            collection = groups.key_of(subscription, resource_group) + "/workspaces"
+            return hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
         space = f"subscriptions/{subscription.lower()}"
-        page = hub.documents.find(space, "type", "workspace", view=View.ALL, after=after, limit=limit)
-    shown = (document for document in page.documents if access.allowed(hub, principal, READ, document.key))
-    return Page(tuple(shown), page.next)
+        return hub.documents.find(space, "type", "workspace", view=View.ALL, after=after, limit=limit)
+
+    return listed(hub, principal, READ, fetch, after=after, limit=limit)
 
 
 def update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, *, request_id: str = "") -> Document:

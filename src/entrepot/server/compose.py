@@ -13,7 +13,9 @@ import entrepot
 from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
-from entrepot.domain import access, environments, gallery, removal, replication
+from entrepot.domain import environments, gallery, removal, replication
+from entrepot.domain.authorization import assignments
+from entrepot.domain.endpoints import replicas
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
@@ -35,8 +37,10 @@ from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.routes import (
+    access,
     arm,
     assets,
+    batch_endpoints,
     deployments,
     extensions,
     identity,
@@ -62,13 +66,16 @@ Json = Any
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
+_DEPLOYMENTS = 512  # each is attended by a thread that sleeps nearly always
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
-    metadata, identity, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow, registered_models,
-    schedules, extensions,
+    metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
+    registered_models, schedules, extensions, batch_endpoints,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
+ACTIONS = frozenset(route.action for route in ROUTES if route.action)
+"""What they ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         sealer = Sealer(partial(load_keys, keys / "secrets.key", given=settings.secrets_key))
         hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
-        access.bootstrap(hub, owner)
+        assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
@@ -129,15 +136,9 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         for plane in planes:
             undo.callback(plane.stop)
         site = Site(
-            hub=hub,
-            addresses=_addresses(urls, ports),
-            sas=sas,
-            signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens,
-            authenticator=authenticator,
-            issuers=issuers,
-            version=entrepot.__version__,
-        )
+            hub=hub, addresses=_addresses(urls, ports), sas=sas, signer=AddressSigner(load_key(keys / "addresses.key")),
+            tokens=tokens, authenticator=authenticator, issuers=issuers, version=entrepot.__version__, actions=ACTIONS,
+        )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()
         return composition
@@ -182,6 +183,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        replicas.QUEUE: replicas.Attendant(site.stopping),
     }
     slots = {
         replication.QUEUE: max(2, processors),
@@ -189,6 +191,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)

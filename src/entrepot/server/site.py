@@ -36,7 +36,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The shared things. `stopping` is set when the process ends, so that whoever waits gives up."""
+    """The shared things. `actions` are what the routes ask for.
+
+    `stopping` is set when the process ends, so that whoever waits gives up.
+    """
 
     hub: Hub
     addresses: Addresses
@@ -46,6 +49,7 @@ class Site:
     authenticator: Authenticator
     issuers: Issuers
     version: str
+    actions: frozenset[str] = frozenset()
     stopping: threading.Event = field(default_factory=threading.Event)
 
 

@@ -4,16 +4,29 @@ Knows nothing of machine learning. Implementations: `sql.py` (SQLite, PostgreSQL
 product is one `commit`, which happens whole or not at all and is durable when it returns.
 """
 
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from entrepot.core.errors import InvalidRequest
+
 Json = Any
+T = TypeVar("T")
 ABSENT = 0
 """As `match` of a Put or Delete: the key must not exist."""
+
+
+LAST_SEQUENCE = (1 << 63) - 1
+
+
+def is_storable(text: str) -> bool:
+    """Say whether both databases can hold the text: neither takes lone surrogates, PostgreSQL takes no NUL."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +247,26 @@ class DocumentStore(Protocol):
     def close(self) -> None:
         """Release files and connections; committed work is kept."""
         ...
+
+
+def encode_cursor(place: int | str) -> str:
+    """Return the cursor of the page behind a sequence, a key or a name."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None, start: T) -> T:
+    """Return the place that a cursor names, `start` for none; it must be of start's type."""
+    if cursor is None:
+        return start
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        place = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=type(start))
+        if isinstance(place, int) and not 0 <= place <= LAST_SEQUENCE:
+            raise ValueError("out of range")
+        if isinstance(place, str) and not is_storable(place):
+            raise ValueError("not storable")
+    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
+        raise InvalidRequest(
+            f"{cursor[:80]!r} is not a cursor of this list: pass a page's `next` as it came"
+        ) from error
+    return place

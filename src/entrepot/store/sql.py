@@ -4,8 +4,6 @@
 tables (`tables.py`).
 """
 
-import base64
-import binascii
 import threading
 import uuid
 from collections import deque
@@ -19,6 +17,7 @@ import msgspec
 
 from entrepot.core.errors import EntrepotError, InvalidRequest
 from entrepot.store.documents import (
+    LAST_SEQUENCE,
     Change,
     Delete,
     Document,
@@ -30,19 +29,21 @@ from entrepot.store.documents import (
     Put,
     View,
     Work,
+    decode_cursor,
+    encode_cursor,
+    is_storable,
 )
 from entrepot.store.migrations import prepare
 from entrepot.store.recent import MISSING, Recent
-from entrepot.store.sql_changes import HIGHEST, Row, Session, apply, indexed, is_storable, plan
+from entrepot.store.sql_changes import HIGHEST, Row, Session, apply, indexed, plan
 from entrepot.store.statements import load
 
 T = TypeVar("T")
-_LAST = (1 << 63) - 1
 _FIELDS = tuple(getattr(Document, field.name).__set__ for field in fields(Document))  # its slots' own setters
 _KEPT_BYTES = 16 << 20
 _OVERHEAD_BYTES = 512  # of what is kept, each
 _KEPT_PAGE_LIMIT = 1000
-_STARTS: dict[Order, int | str] = {Order.NEWEST: _LAST, Order.OLDEST: 0, Order.KEY: ""}
+_STARTS: dict[Order, int | str] = {Order.NEWEST: LAST_SEQUENCE, Order.OLDEST: 0, Order.KEY: ""}
 
 
 class Database(Protocol):
@@ -153,7 +154,7 @@ class SqlDocuments:
         return page
 
     def _read_page(self, collection: str, view: View, order: Order, after: str | None, limit: int) -> Page:
-        given = _decode_cursor(after, _STARTS[order])
+        given = decode_cursor(after, _STARTS[order])
         if not is_storable(collection):
             return Page(())
         parameters = {"collection": collection, "after": given, "limit": _checked(limit) + 1}
@@ -166,7 +167,7 @@ class SqlDocuments:
 
     def scan(self, prefix: str, *, after: str | None = None, limit: int = 1000) -> Page:
         """Return a page, in key order, of all documents whose key starts with `prefix`, archived ones too."""
-        low = _decode_cursor(after, "")
+        low = decode_cursor(after, "")
         if not is_storable(prefix):
             return Page(())
         sql = self._statements.scan_on if low >= prefix and after else self._statements.scan
@@ -184,7 +185,7 @@ class SqlDocuments:
         limit: int = 100,
     ) -> Page:
         """Return a page, newest first, of the documents that carry the facet."""
-        given = _decode_cursor(after, _LAST)
+        given = decode_cursor(after, LAST_SEQUENCE)
         if not is_storable(space):
             return Page(())
         parameters: dict[str, Any] = {"space": space, "name": indexed(name), "value": indexed(value)}
@@ -202,7 +203,7 @@ class SqlDocuments:
         if not is_storable(name) or not is_storable(relation or ""):
             return ()
         s = self._statements
-        parameters = {"name": name, "limit": _LAST if limit is None else _checked(limit)}
+        parameters = {"name": name, "limit": LAST_SEQUENCE if limit is None else _checked(limit)}
         if relation is None:
             sql = s.links_to if reverse else s.links_from
         else:
@@ -301,7 +302,7 @@ def _documents(rows: Sequence[Row]) -> tuple[Document, ...]:
 
 def _page(rows: Sequence[Row], limit: int, place: Callable[[Document], int | str]) -> Page:
     documents = _documents(rows[:limit])
-    return Page(documents, _encode_cursor(place(documents[-1])) if len(rows) > limit else None)
+    return Page(documents, encode_cursor(place(documents[-1])) if len(rows) > limit else None)
 
 
 def _work(row: Row, lease: str) -> Work:
@@ -317,25 +318,3 @@ def _checked(limit: int) -> int:
     if limit < 1:
         raise InvalidRequest(f"A page needs a limit of at least 1: got {limit}")
     return limit
-
-
-def _encode_cursor(place: int | str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode()
-
-
-def _decode_cursor(cursor: str | None, start: T) -> T:
-    """Return the place that a cursor names, `start` for none; it must be of start's type."""
-    if cursor is None:
-        return start
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        place = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=type(start))
-        if isinstance(place, int) and not 0 <= place <= _LAST:
-            raise ValueError("out of range")
-        if isinstance(place, str) and not is_storable(place):
-            raise ValueError("not storable")
-    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
-        raise InvalidRequest(
-            f"{cursor[:80]!r} is not a cursor of this list: pass a page's `next` as it came"
-        ) from error
-    return place

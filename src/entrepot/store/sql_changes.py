@@ -23,6 +23,7 @@ from entrepot.store.documents import (
     Put,
     ReleaseLeases,
     Work,
+    is_storable,
 )
 from entrepot.store.statements import Statements
 
@@ -77,11 +78,6 @@ class Applied:
 
     documents: tuple[Document, ...]
     has_work: bool
-
-
-def is_storable(text: str) -> bool:
-    """Say whether both databases can hold the text: neither takes lone surrogates, PostgreSQL takes no NUL."""
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
 
 
 def indexed(value: str) -> str:

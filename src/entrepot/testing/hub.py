@@ -8,8 +8,8 @@ from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock, SystemClock, new_id
 from entrepot.core.ids import AssetRef
 from entrepot.core.settings import Settings
-from entrepot.domain import access
 from entrepot.domain.assets import sources, uploads
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import known_regions
 from entrepot.domain.secrets.sealing import Sealer
@@ -44,7 +44,7 @@ def make_hub(
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
     sealer = Sealer(lambda: load_keys(folder / "keys" / "secrets.key"))
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id, sealer)
-    access.bootstrap(hub, owner)
+    assignments.bootstrap(hub, owner)
     return hub
 
 

@@ -30,6 +30,7 @@ from entrepot.domain.assets.reading import (
     ref_of,
     versions,
 )
+from entrepot.domain.authorization.assignments import ungiven
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import modified_by, writable_home
@@ -84,7 +85,7 @@ def prepare(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, 
     home = writable_home(hub, ref.scope)
     ref = AssetRef(home.scope, ref.kind, ref.name, ref.version)  # the scope as it was spelled when it was made
     action = access.asset_action(home.key, ref.kind, "write")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     existing = hub.documents.get(ref.key)
     made = draft(hub, principal, ref, properties, home=home, existing=existing)
     return Order(principal, [made], request_id)
@@ -120,7 +121,7 @@ def update(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, r
     document = reading.get(hub, principal, ref)
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "write")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     fields = {name: value for name, value in properties.items() if value is not None}
 
     def attempt() -> Document:
@@ -176,7 +177,7 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
     document = reading.get(hub, principal, ref)
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "delete")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     users = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.USED)]
     if users:
         shown = ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
@@ -189,14 +190,15 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
             return
         shelf = shelf_of(hub, principal, ref, now)
         other = reading.newest_in(hub, ref.collection, without=ref.key)
-        changes: list[Change] = [Delete(ref.key, match=found.revision)]
+        changes: list[Change] = [Delete(ref.key, match=found.revision), *ungiven(hub, ref.key)]
         if other is None:
-            changes.append(Delete(ref.container_key))
+            changes += [Delete(ref.container_key), *ungiven(hub, ref.container_key)]
         else:
             newest = other.body
             shelf.lead_with(newest["name"], newest["properties"].get("tags") or {})
             changes.append(shelf.put())
         hub.documents.commit([*changes, audit.record(principal, action, target=ref.id, now=now, request_id=request_id)])
+        hub.grants.notice()
 
     with hub.locks.of(ref.container_key):
         settled(attempt)

@@ -5,12 +5,17 @@ usable by version, and lists hide them unless asked.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from entrepot.core.errors import InvalidReference, NotFound
 from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, LATEST, AssetPointer, AssetRef, Scope, parse_reference
 from entrepot.core.nouns import CODE, Kind
 from entrepot.domain import access, workspaces
+from entrepot.domain.access import Coverage
+from entrepot.domain.authorization.visible import filled, readable
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import home, home_of
 from entrepot.store.documents import Document, Order, Page, View
@@ -21,6 +26,7 @@ SNAPSHOTS_SPACE = "snapshots"
 """Facet space in which versions are found by the snapshot of their bytes."""
 
 _DEFAULT_LABELS = (LATEST, "default")
+_MOST_ALIKE = 5
 
 
 def ref_of(body: Mapping[str, Json]) -> AssetRef:
@@ -36,14 +42,16 @@ def home_scope(document: Document) -> Scope:
 
 
 def may_read(hub: Hub, principal: Principal, ref: AssetRef) -> bool:
-    """Say whether the principal may read an asset."""
+    """Say whether the principal may read a version, or without a version anything of a name."""
     action = access.asset_action(ref.scope.key, ref.kind, "read")
-    return access.allowed(hub, principal, action, ref.container_key)
+    if ref.version:
+        return access.allowed(hub, principal, action, ref.key)
+    return _coverage(hub, principal, ref) is not Coverage.NONE
 
 
 def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
     """Return a version's document. Raises NotFound."""
-    document = hub.documents.get(ref.key) if may_read(hub, principal, ref) else None
+    document = _seen(hub, principal, ref, ref.key)
     if document is None:
         home(hub, ref.scope)
         raise NotFound(f"There is no {ref}", target=ref.id, hint=_hint(ref))
@@ -53,11 +61,43 @@ def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
 def get_container(hub: Hub, principal: Principal, scope: Scope, kind: Kind, name: str) -> Document:
     """Return the document of a name, which tells its latest and next version. Raises NotFound."""
     ref = AssetRef(scope, kind, name, "")
-    document = hub.documents.get(ref.container_key) if may_read(hub, principal, ref) else None
+    document = _seen(hub, principal, ref, ref.container_key)
     if document is None:
         home(hub, scope)
         raise NotFound(f"There is no {kind.noun} {name!r} in {scope}", hint=_hint(ref))
-    return document
+    return _narrowed(hub, principal, ref, document)
+
+
+def _seen(hub: Hub, principal: Principal, ref: AssetRef, key: str) -> Document | None:
+    """Return a document that the principal may read; asking for another is noted."""
+    if may_read(hub, principal, ref):
+        return hub.documents.get(key)
+    access.sightless(hub, principal, access.asset_action(ref.scope.key, ref.kind, "read"), ref.id)
+    return None
+
+
+def _coverage(hub: Hub, principal: Principal, ref: AssetRef) -> Coverage:
+    action = access.asset_action(ref.scope.key, ref.kind, "read")
+    return access.coverage(hub, principal, action, ref.container_key)
+
+
+def _narrowed(hub: Hub, principal: Principal, ref: AssetRef, document: Document) -> Document:
+    """Return a name's document without what it tells of versions that the principal may not read."""
+    if _coverage(hub, principal, ref) is Coverage.ALL:
+        return document
+    body = document.body
+    newest = _newest(hub, principal, ref)
+    shown = newest.body if newest else {"name": None, "properties": {}}
+    body["properties"] |= {"latestVersion": shown["name"], "nextVersion": None}
+    ours = body["entrepot"]
+    if "latestTags" in ours:
+        ours["latestTags"] = shown["properties"].get("tags") or {}
+    ours["aliases"] = {
+        alias: version
+        for alias, version in (ours.get("aliases") or {}).items()
+        if may_read(hub, principal, AssetRef(ref.scope, ref.kind, ref.name, version))
+    }
+    return replace(document, raw=msgspec.json.encode(body))
 
 
 def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
@@ -95,9 +135,14 @@ def _aliased(hub: Hub, principal: Principal, pointer: AssetPointer) -> str | Non
 
 
 def _newest(hub: Hub, principal: Principal, ref: AssetRef) -> Document | None:
-    if not may_read(hub, principal, ref):
-        return None
-    return newest_in(hub, ref.collection)
+    """Return the newest version that the principal may read, the active ones first."""
+    if _coverage(hub, principal, ref) is Coverage.ALL:
+        return newest_in(hub, ref.collection)
+    for view in (View.ACTIVE, View.ARCHIVED):
+        page = versions(hub, principal, ref.scope, ref.kind, ref.name, view=view, limit=1)
+        if page.documents:
+            return page.documents[0]
+    return None
 
 
 def newest_in(hub: Hub, collection: str, *, without: str = "") -> Document | None:
@@ -128,14 +173,14 @@ def versions(
     """
     ref = AssetRef(scope, kind, name, "")
     home(hub, scope)
-    if not may_read(hub, principal, ref):
-        return Page(())
     container = hub.documents.get(ref.container_key)
     if container is not None and container.is_archived:
         if view is View.ACTIVE:
             return Page(())
         view = View.ALL
-    return _page(hub, ref.collection, view=view, order=order, after=after, limit=limit, tags=tags)
+    asked = _Asked(ref.collection, view, order, tags or {})
+    action = access.asset_action(scope.key, kind, "read")
+    return asked.page(hub, principal, action, after=after, limit=limit)
 
 
 def containers(
@@ -152,40 +197,51 @@ def containers(
 ) -> Page:
     """Return a page of the names of a kind that the principal may read; `tags` are the latest version's."""
     found = home(hub, scope)
-    collection = f"{found.key}/{kind.plural}"
-    page = _page(hub, collection, view=view, order=order, after=after, limit=limit, tags=tags)
     action = access.asset_action(found.key, kind, "read")
-    if access.allowed(hub, principal, action, collection):
+    asked = _Asked(f"{found.key}/{kind.plural}", view, order, tags or {})
+    page = asked.page(hub, principal, action, after=after, limit=limit)
+    if access.coverage(hub, principal, action, asked.collection) is Coverage.ALL:
         return page
-    shown = (document for document in page.documents if access.allowed(hub, principal, action, document.key))
-    return Page(tuple(shown), page.next)
+    names = [(AssetRef(scope, kind, document.key.rpartition("/")[2], ""), document) for document in page.documents]
+    return Page(tuple(_narrowed(hub, principal, ref, document) for ref, document in names), page.next)
 
 
 def codes_with_hash(hub: Hub, principal: Principal, scope: Scope, digest: str) -> Page:
     """Return the code in a scope that a client stored with this hash, under whatever name."""
     home(hub, scope)
-    page = hub.documents.find(scope.key, "codehash", digest, limit=5)
-    shown = (found for found in page.documents if may_read(hub, principal, ref_of(found.body)))
-    return Page(tuple(shown))
+
+    def fetch(after: str | None, limit: int) -> Page:
+        return hub.documents.find(scope.key, "codehash", digest, after=after, limit=limit)
+
+    page = filled(fetch, lambda found: may_read(hub, principal, ref_of(found.body)), after=None, limit=_MOST_ALIKE)
+    return Page(page.documents)
 
 
-def _page(
-    hub: Hub,
-    collection: str,
-    *,
-    view: View,
-    order: Order,
-    after: str | None,
-    limit: int,
-    tags: Mapping[str, str | None] | None,
-) -> Page:
-    if not tags:
-        return hub.documents.list(collection, view=view, order=order, after=after, limit=limit)
-    (name, value), *others = tags.items()
-    page = hub.documents.find(collection, *tag_facet(name, value), view=view, after=after, limit=limit)
-    if not others:
-        return page
-    return Page(tuple(found for found in page.documents if _has_tags(found, others)), page.next)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which documents of a collection a list is about. `tags`: {name: value or None for any}."""
+
+    collection: str
+    view: View
+    order: Order
+    tags: Mapping[str, str | None]
+
+    def page(self, hub: Hub, principal: Principal, action: str, *, after: str | None, limit: int) -> Page:
+        """Return a full page of those that the principal may read."""
+        (first, *others) = self.tags.items() or [None]
+
+        def fetch(after: str | None, limit: int) -> Page:
+            if first is None:
+                return hub.documents.list(self.collection, view=self.view, order=self.order, after=after, limit=limit)
+            return hub.documents.find(self.collection, *tag_facet(*first), view=self.view, after=after, limit=limit)
+
+        if not others and access.coverage(hub, principal, action, self.collection) is Coverage.ALL:
+            return fetch(after, limit)
+        return readable(
+            hub, principal, action, self.collection, fetch, view=self.view,
+            order=self.order if first is None else Order.NEWEST, after=after, limit=limit,
+            admits=lambda document: _has_tags(document, self.tags),
+        )  # fmt: skip
 
 
 def tag_facet(name: str, value: str | None) -> tuple[str, str]:
@@ -193,10 +249,12 @@ def tag_facet(name: str, value: str | None) -> tuple[str, str]:
     return ("tag", name) if value is None else (f"tag:{name}", value)
 
 
-def _has_tags(document: Document, wanted: list[tuple[str, str | None]]) -> bool:
+def _has_tags(document: Document, wanted: Mapping[str, str | None]) -> bool:
+    if not wanted:
+        return True
     body = document.body
     tags: dict[str, Json] = body["entrepot"].get("latestTags", body["properties"].get("tags")) or {}
-    return all(name in tags and value in (None, tags[name]) for name, value in wanted)
+    return all(name in tags and value in (None, tags[name]) for name, value in wanted.items())
 
 
 def _hint(ref: AssetRef) -> str | None:

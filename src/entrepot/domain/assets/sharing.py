@@ -59,9 +59,12 @@ def share(hub: Hub, principal: Principal, source: AssetRef, destination: AssetRe
     check_asset_name(destination.kind, destination.name)
     check_version(destination.version)
     action = access.asset_action(target.key, destination.kind, "write")
-    access.require(hub, principal, action, destination.container_key, target=destination.id, request_id=request_id)
+    access.require(hub, principal, action, destination.key, target=destination.id, request_id=request_id)
     closure = _Closure(hub, principal, target)
     closure.take(document, wanted=destination)
+    for made in closure.drafts.values():  # what comes along is written by the same principal
+        action = access.asset_action(target.key, made.ref.kind, "write")
+        access.require(hub, principal, action, made.ref.key, target=made.ref.id, request_id=request_id)
     results = publish(hub, principal, list(closure.drafts.values()), request_id=request_id)
     return results[-1][0]
 

@@ -39,7 +39,7 @@ def start(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = ""
     check_version(ref.version)
     ref = replace(ref, scope=home.scope)
     action = access.asset_action(home.key, ref.kind, "write")
-    access.require(hub, principal, action, ref.container_key, target=ref.id, request_id=request_id)
+    access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     container = f"u-{hub.new_id()}"
     hub.containers.create(container, region=home.region, owner=home.key, purpose=f"upload of {ref.id}")
     return Upload(container, home.region)
