@@ -36,6 +36,7 @@ from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
+from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     access,
     arm,
@@ -47,6 +48,7 @@ from entrepot.server.routes import (
     jobs,
     metadata,
     mlflow,
+    openapi,
     registered_models,
     registries,
     runhistory,
@@ -60,6 +62,7 @@ from entrepot.server.tls import TlsFiles, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.sql import open_documents
+from entrepot.wire.openapi import Operation
 
 Json = Any
 
@@ -70,12 +73,16 @@ _DEPLOYMENTS = 512  # each is attended by a thread that sleeps nearly always
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
-    registered_models, schedules, extensions, batch_endpoints,
+    registered_models, schedules, extensions, batch_endpoints, openapi,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
-ACTIONS = frozenset(route.action for route in ROUTES if route.action)
-"""What they ask for."""
+OPERATIONS = tuple(
+    Operation(route.method, route.template, route.action, route.reason, route.is_anonymous, route.takes_stream)
+    for route in ROUTES
+    if not route.template.startswith(ALIAS)
+)
+"""What is told of them; the same answers below `ALIAS` are not told twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,8 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             undo.callback(plane.stop)
         site = Site(
             hub=hub, addresses=_addresses(urls, ports), sas=sas, signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens, authenticator=authenticator, issuers=issuers, version=entrepot.__version__, actions=ACTIONS,
+            tokens=tokens, authenticator=authenticator, issuers=issuers, version=entrepot.__version__,
+            operations=OPERATIONS,
         )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()

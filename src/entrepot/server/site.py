@@ -9,6 +9,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
 
@@ -49,8 +50,13 @@ class Site:
     authenticator: Authenticator
     issuers: Issuers
     version: str
-    actions: frozenset[str] = frozenset()
+    operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """All actions that routes ask for."""
+        return frozenset(operation.action for operation in self.operations if operation.action)
 
 
 def spellings(*origins: str) -> tuple[str, ...]:
