@@ -6,7 +6,7 @@ from entrepot.server.compose import ROUTES
 
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
-    "/msi/token",  # a secret in another header
+    "/msi/token", "/gateway/authorize",  # a secret in another header
     "/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys",
     "/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token",  # the proof is in the body

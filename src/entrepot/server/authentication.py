@@ -14,6 +14,7 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import granting, sessions
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.server.identity import browsers
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
 
 _REMEMBERED_TOKENS = 4096
@@ -33,8 +34,16 @@ class Authenticator:
     """Turns an Authorization header into a principal; remembers verified tokens by their hash until they expire."""
 
     def __init__(
-        self, hub: Hub, *, owner_token: str, owner: Principal, signer: TokenSigner, identity_secret: str = ""
+        self,
+        hub: Hub,
+        *,
+        owner_token: str,
+        owner: Principal,
+        signer: TokenSigner,
+        issuers: Issuers,
+        identity_secret: str = "",
     ) -> None:
+        self.issuers = issuers
         self._owner_hash = _hash(owner_token.encode())
         self._identity_hash = _hash(identity_secret.encode()) if identity_secret else None
         self._owner = owner

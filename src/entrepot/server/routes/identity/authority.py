@@ -52,7 +52,7 @@ def _token(call: Call) -> Answer:
 
 def _request(call: Call, form: Mapping[str, str]) -> flows.Request:
     def foreign(token: str, issuer: str, audiences: Sequence[str]) -> Mapping[str, Json]:
-        return call.site.issuers.verify(token, issuer, audiences)
+        return call.site.authenticator.issuers.verify(token, issuer, audiences)
 
     is_federation = call.params["tenant"].lower() == "adfs"
     return flows.Request(form, call.address, _endpoints(call), foreign, is_federation=is_federation)
