@@ -180,10 +180,14 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "delete")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
+    servers = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.DEPLOYED)]
+    if servers:
+        raise StateConflict(
+            f"{ref} is served by {_few(servers)}: delete those deployments first, or archive it", target=ref.id
+        )
     users = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.USED)]
     if users:
-        shown = ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
-        raise StateConflict(f"{ref} is used by {shown}: archive it instead", target=ref.id)
+        raise StateConflict(f"{ref} is used by {_few(users)}: archive it instead", target=ref.id)
 
     def attempt() -> None:
         now = hub.clock.now()
@@ -204,6 +208,10 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
 
     with hub.locks.of(ref.container_key):
         settled(attempt)
+
+
+def _few(users: Sequence[str]) -> str:
+    return ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
 
 
 def _shown(hub: Hub, kind: Kind, document: Document) -> Document:
