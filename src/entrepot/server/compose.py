@@ -35,6 +35,7 @@ from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import Gateway, open_gateway
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.inner.requests import Requests
@@ -61,6 +62,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
+from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, spellings
@@ -81,6 +83,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
+    computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -142,7 +145,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        tokens, authenticator = _authority(hub, owner, urls)
+        tokens, authenticator = _authority(hub, owner, urls, tls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, hub.containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
@@ -167,7 +170,7 @@ def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depot
     return hub
 
 
-def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles) -> tuple[TokenSigner, Authenticator]:
     """Return what makes tokens and what believes them. No key is made before the first token is."""
     settings = hub.settings
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
@@ -176,6 +179,7 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[Token
     return tokens, Authenticator(
         hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
         identity_secret=load_token(identity_file(settings.home)),
+        issuers=Issuers(hub.clock, authority=tls.authority),
     )  # fmt: skip
 
 
