@@ -21,7 +21,7 @@ from entrepot.domain import access, datastores
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
-from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.scopes import home
 from entrepot.store import snapshots
@@ -171,4 +171,4 @@ def register(hub: Hub, record: Record) -> None:
         ref = AssetRef(record.scope, kind, name, place.get("assetVersion") or record.name)
         fields = ("modelType", "modelUri") if kind is MODEL else ("dataType", "dataUri")
         values = (place["type"], f"azureml://jobs/{record.name}/outputs/{output}")
-        catalog.create(hub, record.submitter, ref, dict(zip(fields, values, strict=True)))
+        catalog.create(hub, submitter(hub, record), ref, dict(zip(fields, values, strict=True)))
