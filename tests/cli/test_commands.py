@@ -100,10 +100,10 @@ def test_a_bad_query_ends_with_2_before_anything_is_done(az: Run) -> None:
 
 
 def test_what_is_not_built_says_so_even_when_the_line_is_short(az: Run) -> None:
-    ended = az("ml", "batch-endpoint", "create")
+    ended = az("ml", "feature-store", "create")
     assert ended.code == 1
-    assert ended.err == "ERROR: 'ml batch-endpoint create' is not implemented by this version of Entrepot yet.\n"
-    assert az("ml", "batch-endpoint", "create", "--nonsense").code == 2
+    assert ended.err == "ERROR: 'ml feature-store create' is not implemented by this version of Entrepot yet.\n"
+    assert az("ml", "feature-store", "create", "--nonsense").code == 2
 
 
 def test_something_destructive_is_not_done_without_yes_when_nobody_can_be_asked(az: Run) -> None:

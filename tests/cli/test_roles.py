@@ -59,8 +59,9 @@ def test_who_can_and_what_can_are_answered_with_reasons(az: Run, ada: str) -> No
     assert (reason["role"], reason["inheritedFrom"]) == ("Contributor", "/")
     told = az("access", "check", "--assignee", ada, "--registry-name", "contoso").json
     assert WRITE in told["actions"] and "Microsoft.Authorization/roleAssignments/write" not in told["actions"]
-    one = az("access", "check", "--assignee", ada, "--scope", "/", "--action", "registries/assets/write").json
-    assert one["allowed"] is True
+    one = az("access", "check", "--assignee", ada, "--scope", "/", "--action", "registries/assets/write")
+    assert one.code == 0, one.err
+    assert one.json["allowed"] is True
     assert az("access", "check", "--scope", "/").json["actions"]
     owners = az("access", "who-can", "--scope", "/", "--role", "Owner").json
     assert len(owners) == 1

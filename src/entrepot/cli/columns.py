@@ -9,6 +9,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "environment": ("name", "version", "image", "created_at", "description"),
     "component": ("name", "version", "display_name", "type", "created_at", "description"),
     "data": ("name", "version", "type", "created_at", "description"),
+    "batch-endpoint": ("name", "defaults", "provisioning_state", "location", "description"),
+    "batch-deployment": ("name", "endpoint_name", "type", "model", "component", "compute", "provisioning_state"),
     "job": ("name", "display_name", "type", "status", "experiment_name", "component", "created_at"),
 }
 SECONDS = len("2026-11-23T10:00:00")

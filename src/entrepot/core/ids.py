@@ -21,6 +21,9 @@ _COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,254}\Z")
 _REGISTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,31}\Z")
 _WORKSPACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,31}\Z")
 _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
+_ENDPOINT_NAME = re.compile(r"(?=.{3,32}\Z)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
+_DEPLOYMENT_NAME = re.compile(r"(?=.{1,32}\Z)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
+_ENDPOINT_RULE = "to 32 letters, digits and single '-' between them, the first a letter"
 _REGION = re.compile(r"[a-z][a-z0-9]{1,39}\Z")
 _VERSION_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\?#%:@]")
 
@@ -274,6 +277,16 @@ def check_workspace_name(name: str) -> str:
 def check_job_name(name: str) -> str:
     """Return the name if it may name a job. Raises InvalidName."""
     return _checked(name, _JOB_NAME, "job name", "up to 255 letters, digits, '_', '-' or '.'")
+
+
+def check_endpoint_name(name: str) -> str:
+    """Return the name if it may name an endpoint. Raises InvalidName."""
+    return _checked(name, _ENDPOINT_NAME, "valid endpoint name", f"3 {_ENDPOINT_RULE}")
+
+
+def check_deployment_name(name: str) -> str:
+    """Return the name if it may name a deployment of an endpoint. Raises InvalidName."""
+    return _checked(name, _DEPLOYMENT_NAME, "valid deployment name", f"1 {_ENDPOINT_RULE}")
 
 
 def check_asset_name(kind: Kind, name: str) -> str:

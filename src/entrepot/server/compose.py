@@ -15,6 +15,7 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
+from entrepot.domain.endpoints import replicas
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
@@ -34,16 +35,19 @@ from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
+from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     access,
     arm,
     assets,
+    batch_endpoints,
     deployments,
     extensions,
     identity,
     jobs,
     metadata,
     mlflow,
+    openapi,
     registered_models,
     registries,
     runhistory,
@@ -57,21 +61,27 @@ from entrepot.server.tls import TlsFiles, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.sql import open_documents
+from entrepot.wire.openapi import Operation
 
 Json = Any
 
 OWNER_ID = "00000000-0000-0000-0000-0000000000a1"
 _WRITERS = 32
 _WAITERS = 128
+_DEPLOYMENTS = 512  # each is attended by a thread that sleeps nearly always
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
-    registered_models, schedules, extensions,
+    registered_models, schedules, extensions, batch_endpoints, openapi,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
-ACTIONS = frozenset(route.action for route in ROUTES if route.action)
-"""What they ask for."""
+OPERATIONS = tuple(
+    Operation(route.method, route.template, route.action, route.reason, route.is_anonymous, route.takes_stream)
+    for route in ROUTES
+    if not route.template.startswith(ALIAS)
+)
+"""What is told of them; the same answers below `ALIAS` are not told twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             undo.callback(plane.stop)
         site = Site(
             hub=hub, addresses=_addresses(urls, ports), sas=sas, signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens, authenticator=authenticator, version=entrepot.__version__, actions=ACTIONS,
+            tokens=tokens, authenticator=authenticator, version=entrepot.__version__, operations=OPERATIONS,
         )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()
@@ -178,6 +188,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        replicas.QUEUE: replicas.Attendant(site.stopping),
     }
     slots = {
         replication.QUEUE: max(2, processors),
@@ -185,6 +196,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }
     return Workers(site.hub, handlers, slots)

@@ -8,6 +8,7 @@ from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
 
@@ -47,8 +48,13 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
-    actions: frozenset[str] = frozenset()
+    operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """All actions that routes ask for."""
+        return frozenset(operation.action for operation in self.operations if operation.action)
 
 
 def spellings(*origins: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from entrepot.core.digests import digest_json, digest_of
@@ -49,6 +49,7 @@ class Submission:
     sent: Mapping[str, Json]
     now: float
     waiting: tuple[str, ...]
+    invoked: Mapping[str, str] = field(default_factory=dict)
 
     def name_of(self, path: NodePath) -> str:
         """Return the job name of a node: a GUID that is the same whenever it is asked for."""
@@ -70,7 +71,9 @@ def type_of(plan: Plan) -> str:
     """Return ARM's word for what a plan runs."""
     if isinstance(plan.content, Sweep):
         return records.SWEEP
-    return records.COMMAND if isinstance(plan.content, Step) else records.PIPELINE
+    if isinstance(plan.content, Step):
+        return records.PARALLEL if plan.content.parallel else records.COMMAND
+    return records.PIPELINE
 
 
 def fingerprints(sent: Mapping[str, Json]) -> dict[str, str]:
@@ -99,6 +102,8 @@ def _written(submission: Submission, plan: Plan, body: dict[str, Json]) -> Itera
         graph = _sweep_graph(submission, plan) if plan.trial else _graph(submission, plan)
         yield Put(records.graph_key(scope, name), graph, match=ABSENT)
     job_id = records.arm_id(scope, name)
+    if submission.invoked and not plan.path:
+        yield Link(job_id, "used", submission.invoked["id"], {"role": "deployment"})
     for role, target in sorted(set(_used(submission, plan))):
         yield Link(job_id, "used", target, {"role": role})
 
@@ -205,6 +210,8 @@ def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
         ours |= {"parent": submission.name_of(plan.path[:-1]), "node": plan.path[-1]}
     else:
         ours["sent"] = fingerprints(submission.sent)
+        if submission.invoked:
+            ours["invoked"] = dict(submission.invoked)
     if submission.waiting:
         ours["waitsFor"] = list(submission.waiting)
     if isinstance(plan.content, Step):
@@ -224,6 +231,7 @@ def _order(submission: Submission, plan: Plan, step: Step) -> dict[str, Json]:
         "component": component.family if component else None,
         "content": component.digest if component else None,
         "outputs": {name: _destination(submission, plan, name) for name in _output_names(plan)},
+        **({"parallel": step.parallel.told} if step.parallel else {}),
     }
 
 
@@ -250,6 +258,8 @@ def _destination(submission: Submission, plan: Plan, output: str) -> dict[str, J
             )
         datastores.container_of(submission.hub, submission.scope, reference.datastore)
         place |= {"datastore": reference.datastore, "path": reference.path.strip("/")}
+        if place["type"] == "uri_file":
+            place["isFile"] = True
     if given.asset_name:
         place |= {"assetName": given.asset_name, "assetVersion": given.asset_version}
     return place

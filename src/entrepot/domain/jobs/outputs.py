@@ -94,7 +94,7 @@ def _linked(place: Path, twin: Path) -> bool:
 def placed(hub: Hub, record: Record, output: str, place: Json, digest: Digest) -> Sequence[Change]:
     """Return the changes that let a snapshot appear as a job's output, and note it in the job's body.
 
-    `place` is the output's part of the job's order: {"datastore", "path", ...}.
+    `place` is the output's part of the job's order: {"datastore", "path", ...}; with `isFile`, the path is a file's.
     """
     container = datastores.container_of(hub, record.scope, place["datastore"])
     uri = datastore_uri(record.scope, place["datastore"], place["path"])
@@ -103,6 +103,11 @@ def placed(hub: Hub, record: Record, output: str, place: Json, digest: Digest) -
     produced = Link(
         record.id, "produced", f"azureml://jobs/{record.name}/outputs/{output}", {"role": f"output:{output}"}
     )
+    if place.get("isFile"):
+        blobs = hub.depots.of(home(hub, record.scope).region)
+        for file in snapshots.read(blobs, digest).files[:1]:
+            hub.containers.put(container, place["path"], file.digest, file.size_bytes)  # safe to repeat after a crash
+        return [produced]
     return [*hub.containers.mounting(container, place["path"], digest), produced]
 
 

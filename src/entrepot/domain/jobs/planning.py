@@ -210,7 +210,7 @@ def _plan_pipeline(planner: Planner, job: Job) -> Plan:
     content = component.content if component else job.content
     if not isinstance(content, Pipeline):
         raise InvalidRequest(f"{job.component!r} is a command component: submit it as a job of type Command")
-    settings = content.settings
+    settings = content.settings if job.settings is None else _inherited(job.settings, content.settings)
     if job.compute and not settings.default_compute:
         settings = replace(settings, default_compute=job.compute)
     inputs = _root_inputs(planner, job, content)
@@ -260,6 +260,9 @@ def _root_inputs(planner: Planner, job: Job, content: Content) -> dict[str, Sour
 def _with_children(planner: Planner, plan: Plan, content: Pipeline, standing: Scope, *, above: tuple[str, ...]) -> Plan:
     found = {n: planner.component(node.component, standing, where=f"node {n}") for n, node in content.nodes.items()}
     for name, node in content.nodes.items():
+        own = found[name].content
+        if isinstance(own, Step) and own.parallel is not None:
+            found[name] = replace(found[name], content=spec.parallel_of(own, node.body, where=f"node {name}"))
         if node.sweep is not None:
             found[name] = _swept(found[name], node.sweep, where=f"node {name}")
     contents = {name: component.content for name, component in found.items()}

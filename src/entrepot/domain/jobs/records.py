@@ -30,12 +30,16 @@ CANCELED = "Canceled"
 CANCEL_REQUESTED = "CancelRequested"
 TERMINAL = (COMPLETED, FAILED, CANCELED)
 
+BATCH_ENDPOINT = "batchEndpoint"  # facets of the jobs that an endpoint's invocations made
+BATCH_DEPLOYMENT = "batchDeployment"
+
 PIPELINE_QUEUE = "pipeline"
 NODE_QUEUE = "node"
 
 COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
+PARALLEL = "Parallel"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -182,10 +186,12 @@ def record_of(document: Document) -> Record:
 
 
 def facets(scope: WorkspaceScope, body: Json) -> tuple[Facet, ...]:
-    """Return by what a job is found: its parent ('' for root jobs), its experiment, its reusable result."""
+    """Return by what a job is found: its parent ('' for root jobs), experiment, endpoint, reusable result."""
     space, ours = space_of(scope), body["entrepot"]
     found = [Facet(space, "parent", ours.get("parent") or "")]
     found.append(Facet(space, "experiment", body["properties"]["experimentName"]))
+    invoked = ours.get("invoked") or {}
+    found += [Facet(space, name, invoked[name]) for name in (BATCH_ENDPOINT, BATCH_DEPLOYMENT) if name in invoked]
     reuse = ours.get("reuse") or {}
     if body["properties"]["status"] == COMPLETED and reuse.get("key") and not reuse.get("reused"):
         found += [Facet(space, "reuse", reuse["key"]), Facet(space, "component", reuse["component"])]

@@ -19,7 +19,8 @@ from entrepot.store.documents import Document, View
 Json = Any
 
 _WORDS = {"command": "its command", "component": "its component", "environment": "its environment", "code": "its code",
-          "variables": "its environment variables", "outputs": "its outputs"}  # fmt: skip
+          "variables": "its environment variables", "outputs": "its outputs",
+          "parallel": "its mini-batches"}  # fmt: skip
 _ANONYMOUS = "/azureml_anonymous"  # the one name that clients give to all inline components: no kin to compare with
 
 
@@ -68,7 +69,9 @@ def _parts(
 ) -> dict[str, Json]:
     order = record.ours["order"]
     code_ours = code.body["entrepot"] if code else {}
+    parallel = {"parallel": order["parallel"]} if order.get("parallel") else {}
     return {
+        **parallel,
         "command": record.properties["command"],
         "component": order["content"],
         "environment": environment.body["entrepot"]["build"]["digest"],
@@ -92,7 +95,7 @@ def _difference(parts: Mapping[str, Json], other: Record) -> str:
     before = (other.ours.get("reuse") or {}).get("parts")
     if not before:
         return f"the newest run of its component, job {other.name}, cannot be compared"
-    differing = [words for part, words in _WORDS.items() if before.get(part) != parts[part]]
+    differing = [words for part, words in _WORDS.items() if before.get(part) != parts.get(part)]
     if "its command" in differing or "its code" in differing or "its environment" in differing:
         differing = [words for words in differing if words != "its component"]  # it only sums the others up
     names = {*before["inputs"], *parts["inputs"]}

@@ -21,6 +21,8 @@ from entrepot.domain.jobs.fields import (
     reference,
     variables,
 )
+from entrepot.domain.jobs.parallel.driver import COMMAND as PARALLEL_COMMAND
+from entrepot.domain.jobs.parallel.settings import ParallelSettings, overridden, read_parallel
 from entrepot.domain.jobs.sweeping.settings import SweepSettings, read_sweep
 
 LITERAL_TYPES = ("string", "number", "integer", "boolean")
@@ -84,7 +86,10 @@ class GivenOutput:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command with what it needs: the content of a command component or of a command job."""
+    """A command with what it needs: the content of a command component or of a command job.
+
+    With `parallel`, the command starts the driver that has the files of an input worked on in mini-batches.
+    """
 
     command: str
     code: str | None
@@ -95,6 +100,7 @@ class Step:
     is_deterministic: bool = True
     timeout_s: float | None = None
     instance_count: int = 1
+    parallel: ParallelSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,7 @@ class Job:
     display_name: str | None
     tags: Mapping[str, str]
     sweep: SweepSettings | None = None
+    settings: Settings | None = None  # of a pipeline that is a component, what the job says beside it
 
 
 def read_job(properties: Mapping[str, Any]) -> Job:
@@ -194,6 +201,7 @@ def read_job(properties: Mapping[str, Any]) -> Job:
         display_name=get(properties, "display_name"),
         tags={str(k): str(v) for k, v in mapping(properties, "tags").items() if v is not None},
         sweep=read_sweep(properties) if is_sweep else None,
+        settings=_settings(mapping(properties, "settings")) if component and kind.lower() == "pipeline" else None,
     )
 
 
@@ -203,6 +211,8 @@ def read_component(spec: Mapping[str, Any], *, where: str) -> Step | Pipeline:
     if kind == "pipeline":
         nodes = _nodes(mapping(spec, "jobs"), where=where)
         return Pipeline(nodes, _input_ports(spec), _output_ports(spec), _settings(mapping(spec, "settings")))
+    if kind == "parallel":
+        return _parallel_step(spec, where=where)
     if kind != "command":
         raise _unsupported(kind)
     deterministic = get(spec, "is_deterministic")
@@ -217,6 +227,14 @@ def read_component(spec: Mapping[str, Any], *, where: str) -> Step | Pipeline:
         timeout_s=_timeout(spec),
         instance_count=_instances(spec),
     )
+
+
+def parallel_of(step: Step, body: Mapping[str, Any], *, where: str) -> Step:
+    """Return a parallel step with what its node says of its own. Raises InvalidRequest."""
+    assert step.parallel is not None
+    arguments = get(mapping(body, "task"), "program_arguments")
+    command = step.command if arguments is None else _parallel_command(str(arguments))
+    return replace(step, command=command, parallel=overridden(step.parallel, body, where=where))
 
 
 def sweep_of(step: Step, settings: SweepSettings, *, where: str) -> Sweep:
@@ -286,6 +304,33 @@ def read_output(value: Any, *, where: str) -> GivenOutput:
     )
 
 
+def _parallel_step(spec: Mapping[str, Any], *, where: str) -> Step:
+    task, deterministic = mapping(spec, "task"), get(spec, "is_deterministic")
+    settings, inputs, outputs = read_parallel(spec, where=where), _input_ports(spec), _output_ports(spec)
+    for name, ports in ((settings.data[0], inputs), (settings.model, inputs), (settings.append_to, outputs)):
+        if name is not None and name not in ports:
+            known = ", ".join(sorted(ports)) or "none"
+            raise InvalidRequest(f"The task of {where} names {name}, which is not there: there are {known}")
+    if inputs[settings.data[0]].type in (*LITERAL_TYPES, "mltable"):
+        kind = inputs[settings.data[0]].type
+        raise Unsupported(f"A parallel step over a {kind} ({where})", instead="Make input_data a uri_folder.")
+    return Step(
+        command=_parallel_command(str(get(task, "program_arguments") or "")),
+        code=reference(get(task, "code")),
+        environment=reference(get(task, "environment")),
+        inputs=inputs,
+        outputs=outputs,
+        environment_variables=variables(spec),
+        is_deterministic=True if deterministic is None else boolean(deterministic),
+        timeout_s=_timeout(spec),
+        parallel=settings,
+    )
+
+
+def _parallel_command(arguments: str) -> str:
+    return f"{PARALLEL_COMMAND} {arguments}".strip()
+
+
 def _job_step(properties: Mapping[str, Any], inputs: Mapping[str, Given], outputs: Mapping[str, GivenOutput]) -> Step:
     return Step(
         command=_command(properties, where="the job"),
@@ -320,7 +365,7 @@ def _node(name: str, body: Any) -> Node:
     if not isinstance(body, Mapping):
         raise InvalidRequest(f"Node {name} is {body!r}: write an object with a type and a component")
     kind = str(get(body, "type") or get(body, "job_type") or "command").lower()
-    if kind not in ("command", "pipeline", "sweep"):
+    if kind not in ("command", "pipeline", "sweep", "parallel"):
         raise _unsupported(kind, node=name)
     is_sweep = kind == "sweep"
     work = _trial(body) if is_sweep else body
@@ -407,4 +452,4 @@ def _instances(body: Mapping[str, Any]) -> int:
 
 def _unsupported(kind: str, *, node: str = "") -> Unsupported:
     what = f"Job type {kind!r}" + (f" of node {node}" if node else "")
-    return Unsupported(what, instead="Supported are command, pipeline and sweep.")
+    return Unsupported(what, instead="Supported are command, pipeline, sweep and, as steps of pipelines, parallel.")

@@ -6,7 +6,7 @@ An attempt's folder: `code` (its working folder), `inputs/<name>`, `outputs/<nam
 import http.client
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +22,7 @@ from entrepot.domain.assets import sources
 from entrepot.domain.assets.stock import Source
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, outputs
+from entrepot.domain.jobs.parallel import driver
 from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.jobs.tracking import experiments
@@ -54,6 +55,7 @@ class Input:
     region: Region | None = None
     is_file: bool = False
     asset_id: str | None = None
+    base: str = ""  # the name of the file or folder that was uploaded
 
     @property
     def digest(self) -> str:
@@ -76,6 +78,7 @@ class Layout:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     mounts: tuple[Mount, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def working_folder(self) -> Path:
@@ -104,7 +107,13 @@ def lay_out(
     _check_room(hub, folder, needed, record)
     if source:
         snapshots.materialise(hub.depots.of(source.region), source.manifest, folder / "code", writable=True)
-    values = {name: _place(hub, given, folder / "inputs" / name, copies=copies) for name, given in inputs.items()}
+    parallel = record.ours["order"].get("parallel") or {}
+    values = {}
+    for name, given in inputs.items():
+        target = folder / "inputs" / name
+        if name == parallel.get("model") and not given.is_file and given.base:
+            target /= given.base  # AZUREML_MODEL_DIR holds the folder that was registered, by its name
+        values[name] = _place(hub, given, target, copies=copies)
     places = record.ours["order"]["outputs"]
     targets = {name: str(_output(folder, name, place["type"])) for name, place in places.items()}
     mounts = (
@@ -112,7 +121,11 @@ def lay_out(
         Mount(folder / "outputs", is_writable=True),
         Mount(folder / "code", is_writable=True),
     )
-    return Layout(folder, values, targets, mounts)
+    if not parallel:
+        return Layout(folder, values, targets, mounts)
+    files = {name for name, place in places.items() if _is_file(place["type"])}
+    variables = driver.lay_out(folder, parallel, inputs=values, outputs=targets, files=files)
+    return Layout(folder, values, targets, (*mounts, Mount(folder / driver.FOLDER)), variables)
 
 
 def command_of(record: Record, layout: Layout) -> str:
@@ -149,6 +162,7 @@ def variables_of(hub: Hub, record: Record, layout: Layout, identity: JobIdentity
     }
     if record.parent:
         found["AZUREML_PARENT_RUN_ID"] = record.parent
+    found |= layout.variables
     found |= {f"AZURE_ML_INPUT_{name}": value for name, value in layout.inputs.items()}
     found |= {f"AZURE_ML_OUTPUT_{name}": value for name, value in layout.outputs.items()}
     names = _names(record, layout)
@@ -189,7 +203,7 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     pointer = parse_reference(uri, expected)
     asset_id = uri if isinstance(pointer, AssetPointer) else None
     region = _nearest(hub, source, standing.region)
-    return Input(name, kind, uri, None, source.manifest, region, source.is_file, asset_id)
+    return Input(name, kind, uri, None, source.manifest, region, source.is_file, asset_id, source.name)
 
 
 def _nearest(hub: Hub, source: Source, region: Region) -> Region:
@@ -221,7 +235,11 @@ def _output(folder: Path, name: str, kind: str) -> Path:
     """Return the path that a step writes an output to: of a uri_file, a file in a folder of its own."""
     target = folder / "outputs" / name
     target.mkdir()
-    return target / name if kind == "uri_file" else target
+    return target / name if _is_file(kind) else target
+
+
+def _is_file(kind: str) -> bool:
+    return kind == "uri_file"
 
 
 def _check_room(hub: Hub, folder: Path, needed: int, record: Record) -> None:

@@ -26,10 +26,12 @@ def submit(
     name: str,
     properties: Mapping[str, Json],
     *,
+    invoked: Mapping[str, str] | None = None,
     request_id: str = "",
 ) -> Document:
     """Submit a job from the `properties` of an ARM body; return the document, at revision 1 when the job is new.
 
+    `invoked` names the batch deployment that asks for the job: {"batchEndpoint", "batchDeployment", "id"}.
     The same name with the same body again returns the job that is there. Raises AlreadyExists for another body, and
     InvalidRequest, InvalidPipeline, InvalidExpression, NotFound, AccessDenied, RegistryRegionNotSupported.
     """
@@ -42,7 +44,8 @@ def submit(
     planner = Planner(hub, principal, scope)
     planned = plan(planner, job)
     submission = bodies.Submission(
-        hub, principal, scope, name, job, properties, hub.clock.now(), tuple(sorted(planner.waiting))
+        hub, principal, scope, name, job, properties, hub.clock.now(), tuple(sorted(planner.waiting)),
+        invoked or {},
     )  # fmt: skip
     changes: list[Change] = bodies.changes_of(submission, planned)
     changes += [_start(submission), *experiments.ensured(hub, scope, job.experiment)]

@@ -1,0 +1,1 @@
+"""The commands of endpoints: what they are invoked with, their deployments."""
