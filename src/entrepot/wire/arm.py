@@ -21,6 +21,7 @@ _RESOURCE_TYPES = (
     "workspaces/environments", "workspaces/environments/versions", "workspaces/components",
     "workspaces/components/versions", "workspaces/data", "workspaces/data/versions", "workspaces/codes",
     "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "workspaces/schedules",
+    "workspaces/onlineEndpoints", "workspaces/onlineEndpoints/deployments",
     "registries/models", "registries/models/versions", "registries/environments", "registries/environments/versions",
     "registries/components", "registries/components/versions", "registries/data", "registries/data/versions",
     "registries/codes", "registries/codes/versions",
