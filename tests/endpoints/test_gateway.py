@@ -89,14 +89,7 @@ class Site:
 
     def followed(self) -> None:
         """Return when what the store says is what the gateway does: a new endpoint answers."""
-        marker = self.house.endpoint(f"m{time.monotonic_ns() % 10**12}")
-        wait_until(lambda: self._knows(marker), timeout_s=LIMIT_S, what="the gateway's following")
-
-    def _knows(self, ref: EndpointRef) -> bool:
-        try:
-            return "There is no endpoint" not in self.ask(ref).body.decode()
-        except OSError:
-            return False
+        assert self.gateway.follow(LIMIT_S)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
 from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
@@ -53,7 +54,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
-    gateway_secret: str
+    gateway: Gateway
     operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
 
