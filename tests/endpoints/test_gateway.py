@@ -263,7 +263,7 @@ def test_statuses_are_azures(site: Site, taxi: EndpointRef) -> None:
     site.house.serve(slow, site.blue.address)
     site.followed()
     named = {"azureml-model-deployment": "slow"}
-    answer = site.ask(taxi, {"sleep": 2}, headers=named)
+    answer = site.ask(taxi, {"waits": True}, headers=named)
     assert (answer.status, answer.json["error"]["code"]) == (408, "RequestTimeout")
     assert "request_timeout_ms" in answer.json["error"]["message"]
     nobody = site.house.deploy(taxi, "nobody")
@@ -286,14 +286,17 @@ def test_more_requests_than_may_wait_are_429(site: Site, taxi: EndpointRef) -> N
     statuses: list[int] = []
 
     def ask() -> None:
-        answer = site.ask(taxi, {"sleep": 1}, headers={"azureml-model-deployment": "small"})
+        answer = site.ask(taxi, {"waits": True}, headers={"azureml-model-deployment": "small"})
         statuses.append(answer.status)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
+    wait_until(lambda: len(statuses) >= 5, timeout_s=LIMIT_S, what="refusals")
+    site.blue.gate.set()
     for thread in threads:
         thread.join()
+    site.blue.gate.clear()
     counted = Counter(statuses)
     assert set(counted) == {200, 429}
     assert counted[200] in (2, 3)

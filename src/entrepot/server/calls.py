@@ -28,12 +28,16 @@ TEXT_TYPE: Header = (b"content-type", b"text/plain; charset=utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. `chunks`, when given, is streamed instead of `body` and closed afterwards."""
+    """What goes back. `chunks`, when given, is streamed instead of `body` and closed afterwards.
+
+    `security` takes the place of the headers that forbid browsers everything: for pages.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: tuple[Header, ...] = (JSON_TYPE,)
     chunks: Iterator[bytes] | None = None
+    security: tuple[Header, ...] | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
+from entrepot.domain.deployments import running
 from entrepot.domain.endpoints import provisioning, replicas
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
@@ -34,8 +35,10 @@ from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import open_gateway
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
+from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
@@ -59,6 +62,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
+from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, spellings
@@ -79,6 +83,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
+    computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -139,7 +144,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        tokens, authenticator = _authority(hub, owner, urls)
+        tokens, authenticator = _authority(hub, owner, urls, tls)
         bearer = Bearers(hub, authenticator).permissions
         planes, ports = _open_planes(settings, hub.containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
@@ -149,7 +154,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         site = Site(
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
-            version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
+            router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
         )  # fmt: skip
         composition = _assembled(site, planes, depots)
         undo.pop_all()
@@ -164,7 +169,7 @@ def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depot
     return hub
 
 
-def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles) -> tuple[TokenSigner, Authenticator]:
     """Return what makes tokens and what believes them. No key is made before the first token is."""
     settings = hub.settings
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
@@ -173,6 +178,7 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[Token
     return tokens, Authenticator(
         hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
         identity_secret=load_token(identity_file(settings.home)),
+        issuers=Issuers(hub.clock, authority=tls.authority),
     )  # fmt: skip
 
 
@@ -180,7 +186,7 @@ def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | 
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
-    application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
+    application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
     return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
 
 
@@ -203,6 +209,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
     }
@@ -212,6 +219,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        running.QUEUE: 2,
         replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }

@@ -9,6 +9,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.server.routing import Router
 from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
@@ -53,6 +54,7 @@ class Site:
     signer: AddressSigner
     tokens: TokenSigner
     authenticator: Authenticator
+    router: Router
     version: str
     gateway: Gateway
     operations: tuple[Operation, ...]
