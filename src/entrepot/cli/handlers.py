@@ -26,6 +26,9 @@ MODULES: dict[str, str] = {
     "compute": "computes create delete list show update",
     "job": "jobs archive cancel create download list restore show stream update validate",
     "schedule": "schedules create delete disable enable list show trigger update",
+    "online-endpoint": "endpoints.online_endpoints create delete get-credentials invoke list regenerate-keys show "
+    "update",
+    "online-deployment": "endpoints.online_deployments create delete get-logs list show update",
     "batch-endpoint": "endpoints.batch_endpoints create delete invoke list list-jobs show update",
     "batch-deployment": "endpoints.batch_deployments create delete list list-jobs show update",
     "account": "accounts clear get-access-token list list-locations set show",
