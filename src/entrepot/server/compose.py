@@ -16,6 +16,7 @@ from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
 from entrepot.domain.deployments import running
+from entrepot.domain.disposal import blocks
 from entrepot.domain.endpoints import provisioning, replicas
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
@@ -143,6 +144,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
+        blocks.begin(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
         bearer = Bearers(hub, authenticator).permissions
@@ -212,6 +214,7 @@ def _workers(site: Site) -> Workers:
         running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
+        blocks.QUEUE: blocks.dispose,
     }
     slots = {
         replication.QUEUE: max(2, processors),
