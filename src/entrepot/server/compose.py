@@ -164,7 +164,10 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
 
 def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depots: LocalDepots | CloudDepots) -> Hub:
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
-    backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
+    backend = LocalBackend(
+        settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python,
+        environments=settings.environments,
+    )  # fmt: skip
     sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
     hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
     return hub
