@@ -27,7 +27,8 @@ COMPLETED = "Completed"
 FAILED = "Failed"
 CANCELED = "Canceled"
 CANCEL_REQUESTED = "CancelRequested"
-TERMINAL = (COMPLETED, FAILED, CANCELED)
+SKIPPED = "Skipped"  # a node whose condition did not hold, or that needs an output of such a one
+TERMINAL = (COMPLETED, FAILED, CANCELED, SKIPPED)
 
 BATCH_ENDPOINT = "batchEndpoint"  # facets of the jobs that an endpoint's invocations made
 BATCH_DEPLOYMENT = "batchDeployment"
@@ -39,6 +40,9 @@ COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
 PARALLEL = "Parallel"
+DO_WHILE = "DoWhile"
+PARALLEL_FOR = "ParallelFor"
+PARENTS = (PIPELINE, SWEEP, DO_WHILE, PARALLEL_FOR)
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -98,8 +102,8 @@ class Record:
 
     @property
     def is_parent(self) -> bool:
-        """True for what is made of other jobs: pipelines, nested ones too, and sweeps."""
-        return self.properties["jobType"] in (PIPELINE, SWEEP)
+        """True for what is made of other jobs: pipelines, nested ones too, sweeps and loops."""
+        return self.properties["jobType"] in PARENTS
 
     @property
     def submitter(self) -> Principal:
