@@ -131,7 +131,7 @@ def test_a_loop_goes_on_until_its_condition_is_false(house: House, kind: str) ->
     assert ended["properties"]["status"] == "Completed", ended["properties"].get("error")
     assert house.output("p", "o") == {"0.txt": b"0", "1.txt": b"1\n", "2.txt": b"2\n", "3.txt": b"3\n"}
     body = house.nodes("p")["body"]
-    assert body["properties"]["jobType"] == "DoWhile"
+    assert body["entrepot"]["kind"] == "do_while"
     iterations = house.nodes(body["name"])
     assert list(iterations) == ["iteration_0", "iteration_1", "iteration_2"]
     assert [it["entrepot"]["outputs"]["next"]["value"] for it in iterations.values()] == ["1", "2", "3"]
@@ -211,7 +211,7 @@ def test_a_loop_over_items_collects_what_they_left(house: House) -> None:
     assert ended["properties"]["status"] == "Completed", ended["properties"].get("error")
     nodes = house.nodes("p")
     assert sorted(nodes) == ["all", "collect"]
-    assert nodes["all"]["properties"]["jobType"] == "ParallelFor"
+    assert nodes["all"]["entrepot"]["kind"] == "parallel_for"
     assert sorted(house.nodes(nodes["all"]["name"])) == ["iteration_0", "iteration_1"]
     log = house.log(nodes["collect"]["name"])
     assert "1!\n2!\ntype: mltable\npaths:\n  - folder: ./iteration_0" in log

@@ -15,7 +15,7 @@ from entrepot.domain.jobs.control_flow.loops import PREVIOUS
 from entrepot.domain.jobs.control_flow.settings import DoWhile, ForEach
 from entrepot.domain.jobs.graph import Literal, Located, NodePath, Result, Source
 from entrepot.domain.jobs.planning import Plan
-from entrepot.domain.jobs.spec import GivenOutput, Job, Loop, OutputPort, Step, Sweep
+from entrepot.domain.jobs.spec import LITERAL_TYPES, GivenOutput, Job, Loop, OutputPort, Step, Sweep
 from entrepot.domain.scopes import API_ORIGIN, created_by
 from entrepot.store.documents import ABSENT, Change, Link, Put
 
@@ -72,11 +72,16 @@ def type_of(plan: Plan) -> str:
     """Return ARM's word for what a plan runs."""
     if isinstance(plan.content, Sweep):
         return records.SWEEP
+    return records.COMMAND if isinstance(plan.content, Step) else records.PIPELINE
+
+
+def kind_of(plan: Plan) -> str | None:
+    """Return our word for what a plan runs, where ARM's does not tell all of it."""
     if isinstance(plan.content, Step):
-        return records.PARALLEL if plan.content.parallel else records.COMMAND
+        return records.PARALLEL if plan.content.parallel else None
     if isinstance(plan.content, Loop):
         return records.DO_WHILE if isinstance(plan.content.rule, DoWhile) else records.PARALLEL_FOR
-    return records.PIPELINE
+    return None
 
 
 def fingerprints(sent: Mapping[str, Json]) -> dict[str, str]:
@@ -221,6 +226,8 @@ def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
         ours["sent"] = fingerprints(submission.sent)
         if submission.invoked:
             ours["invoked"] = dict(submission.invoked)
+    if kind := kind_of(plan):
+        ours["kind"] = kind
     if submission.waiting:
         ours["waitsFor"] = list(submission.waiting)
     if isinstance(plan.content, Step):
@@ -372,6 +379,8 @@ def _input(submission: Submission, source: Source) -> dict[str, Json]:
     if isinstance(source, Literal):
         return {"jobInputType": "literal", "value": source.text}
     uri = source.uri if isinstance(source, Located) else output_uri(submission.name_of(source.node), source.output)
+    if source.type in LITERAL_TYPES:  # the value of a control output, known when its job has run
+        return {"jobInputType": "literal", "value": uri, "uri": uri, "valueType": source.type}
     body = {"jobInputType": source.type, "uri": uri}
     return body | ({"mode": _ARM_MODES.get(source.mode, source.mode)} if source.mode else {})
 
@@ -384,7 +393,9 @@ def _root_outputs(plan: Plan) -> dict[str, tuple[GivenOutput | None, OutputPort]
 def output_body(given: GivenOutput | None, port: OutputPort) -> dict[str, Json]:
     """Return an output as ARM shows it."""
     given = given or GivenOutput()
-    body: dict[str, Json] = {"jobOutputType": given.type or port.type, "mode": _ARM_MODES.get(given.mode or "rw_mount")}
+    kind = given.type or port.type
+    kind = "uri_file" if kind in LITERAL_TYPES else kind  # azure-ai-ml reads no control outputs of jobs
+    body: dict[str, Json] = {"jobOutputType": kind, "mode": _ARM_MODES.get(given.mode or "rw_mount")}
     if given.uri:
         body["uri"] = given.uri
     if given.asset_name:

@@ -18,7 +18,8 @@ Json = Any
 _RUN_TYPES = {
     (records.COMMAND, False): "azureml.scriptrun",
     (records.COMMAND, True): "azureml.StepRun",
-    (records.PARALLEL, True): "azureml.StepRun",
+    (records.PIPELINE, False): "azureml.PipelineRun",
+    (records.PIPELINE, True): "azureml.PipelineRun",
     (records.SWEEP, False): "azureml.sweep",
     (records.SWEEP, True): "azureml.sweep",
 }
@@ -91,7 +92,7 @@ def run(document: Document) -> dict[str, Json]:
         "createdBy": {"userName": system["createdBy"], "userObjectId": ours["submittedBy"]["id"]},
         "startTimeUtc": ours.get("startTime"),
         "endTimeUtc": ours.get("endTime"),
-        "runType": _RUN_TYPES.get((properties["jobType"], record.parent is not None), "azureml.PipelineRun"),
+        "runType": _RUN_TYPES[(properties["jobType"], record.parent is not None)],
         "computeTarget": (properties.get("computeId") or "").rpartition("/")[2] or None,
         "properties": {**properties.get("properties", {}), **_told(record)},
         "tags": properties.get("tags", {}),

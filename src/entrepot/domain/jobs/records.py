@@ -39,10 +39,9 @@ NODE_QUEUE = "node"
 COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
-PARALLEL = "Parallel"
-DO_WHILE = "DoWhile"
-PARALLEL_FOR = "ParallelFor"
-PARENTS = (PIPELINE, SWEEP, DO_WHILE, PARALLEL_FOR)
+PARALLEL = "parallel"  # what a job is in truth, where ARM has no word for it: azure-ai-ml reads no others
+DO_WHILE = "do_while"
+PARALLEL_FOR = "parallel_for"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -103,7 +102,7 @@ class Record:
     @property
     def is_parent(self) -> bool:
         """True for what is made of other jobs: pipelines, nested ones too, sweeps and loops."""
-        return self.properties["jobType"] in PARENTS
+        return self.properties["jobType"] in (PIPELINE, SWEEP)
 
     @property
     def submitter(self) -> Principal:

@@ -192,7 +192,7 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     kind, uri = body["jobInputType"], body.get("uri")
     if uri is None:
         return Input(name, kind, text=body["value"])
-    if kind in LITERAL_TYPES:
+    if body.get("valueType"):
         return Input(name, kind, uri, text=_told(hub, record, uri))
     if str(body.get("mode", "")).lower() == "direct":
         return Input(name, kind, uri, text=uri)
