@@ -1,7 +1,7 @@
 """Control outputs of a step: one file each, which holds the value of a boolean, number or text.
 
-The step writes it to the path `${{outputs.x}}`, or says it in the property or tag `azureml.pipeline.control` of its run:
-JSON with a value for each output, as components made of Python functions do.
+The step writes it to the path `${{outputs.x}}`, or says it in the property or tag `azureml.pipeline.control` of its
+run, JSON with a value for each output, as components made of Python functions do.
 """
 
 import json
