@@ -202,7 +202,7 @@ def test_half_built_environments_are_reaped_but_not_those_being_built(
     envs = tmp_path / "root" / "envs"
     (envs / "half" / "lib").mkdir(parents=True)
     (envs / "busy").mkdir()
-    with environments._lock("busy", log=quiet):
+    with environments.locked("busy", log=quiet):
         assert environments.reap() == ["half"]
     assert sorted(path.name for path in envs.iterdir()) == sorted([whole.id, "busy"])
 

@@ -307,7 +307,7 @@ def test_the_supervisor_runs_on_other_pythons(version: tuple[int, int], tmp_path
         "cwd": str(launch.cwd), "environment": {"PATH": os.defpath}, "scratch": str(launch.folder / "tmp"),
         "wrapper": "", "wrapper_arguments": [], "wrapper_depth": 0, "sandbox": "none", "timeout_s": None,
         "grace_s": 1.0, "memory_bytes": None, "cgroups": [], "oom_counters": [], "address_space": None,
-        "processors": [], "notes": ["ü"], "port": None,
+        "processors": [], "notes": ["ü"], "port": None, "listener": None,
     }  # fmt: skip
     import marshal
 

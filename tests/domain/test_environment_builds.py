@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, Status
+from entrepot.compute.backend import EnvironmentSpec, Launch, Layer, Prepared, Status
 from entrepot.core.errors import BuildFailed, Unavailable, Unsupported
 from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import ENVIRONMENT
@@ -52,6 +52,9 @@ class Bench:
         if "numpy==9" in key:
             raise BuildFailed("numpy==9 cannot be had")
         return Prepared("id", Path("/py"), Path("/bin"), ("python 3.11.4 instead of 3.11.2",), is_cached=is_cached)
+
+    def lay_beside(self, prepared: Prepared, layer: Layer, *, log: Callable[[str], None]) -> Path:
+        raise Unsupported("Launching")
 
     def launch(self, launch: Launch) -> None:
         raise Unsupported("Launching")

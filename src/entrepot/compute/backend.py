@@ -3,6 +3,7 @@
 Implementations: `local.py`. A job's step and a deployment's replica are both launches; a replica has an address.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -43,6 +44,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """A program of ours for users' environments: locked requirements (with hashes) and a package of our own modules."""
+
+    name: str  # what the package is called there
+    requirements: str
+    package: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """A host folder or file that the launch sees at its own path, read-only unless said otherwise."""
 
@@ -65,6 +75,8 @@ class Launch:
     """One process tree to run. `id` is unique per attempt; launching the same id twice runs it once.
 
     `folder` belongs to the launch: the backend keeps its state there (pid, exit), the log goes to `log`.
+    One that `listens` is a replica: its command finds in ENTREPOT_LISTEN where, either `fd:N`, a socket that listens
+    already, or `HOST:PORT` to bind. `listener` is a socket to take for that, where the backend runs on this machine.
     """
 
     id: str
@@ -76,7 +88,9 @@ class Launch:
     prepared: Prepared | None = None
     mounts: tuple[Mount, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    port: int | None = None  # a replica listens here
+    layer: Path | None = None  # of `lay_beside`
+    listens: bool = False
+    listener: socket.socket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,13 @@ class ComputeBackend(Protocol):
         """Build or find the environment: content-addressed, single flight. Raises BuildFailed naming the culprit."""
         ...
 
+    def lay_beside(self, prepared: Prepared, layer: Layer, *, log: Callable[[str], None]) -> Path:
+        """Return the folder that has a layer for this environment's interpreter; the environment is left as it is.
+
+        Whoever launches with it appends the folder to the module path. Content-addressed. Raises BuildFailed.
+        """
+        ...
+
     def launch(self, launch: Launch) -> None:
         """Start it; returns when the process exists. It survives the death of this server process."""
         ...
@@ -124,5 +145,5 @@ class ComputeBackend(Protocol):
         ...
 
     def address(self, id: str, folder: Path) -> tuple[str, int] | None:
-        """Return host and port of a replica that is running, else None."""
+        """Return host and port of a replica that is running, else None; it may not answer yet."""
         ...

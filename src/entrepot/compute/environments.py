@@ -51,7 +51,7 @@ class Environments:
         name = self._name_of(wanted)
         if (found := self._find(name, wanted)) is not None:
             return found
-        with self._lock(name, log=log):
+        with self.locked(name, log=log):
             return self._find(name, wanted) or self._build(name, wanted, log=log)
 
     def reap(self) -> list[str]:
@@ -60,7 +60,7 @@ class Environments:
         for folder in (self.root / "envs").iterdir():
             if (folder / ".ok").exists():
                 continue
-            with suppress(BlockingIOError), self._lock(folder.name, log=lambda _: None, is_blocking=False):
+            with suppress(BlockingIOError), self.locked(folder.name, log=lambda _: None, is_blocking=False):
                 if not (folder / ".ok").exists():
                     shutil.rmtree(folder, ignore_errors=True)
                     reaped.append(folder.name)
@@ -85,10 +85,10 @@ class Environments:
     def _build(self, name: Digest, wanted: Plan, *, log: _Log) -> Prepared:
         for note in wanted.substitutions(wanted.interpreters[0]) if len(wanted.interpreters) == 1 else ():
             log(f"substitution: {note}")
-        uv = Uv(self.root, self._bwrap(), self._environ)
+        uv = self.uv()
         interpreter, lock = self._resolve(uv, name, wanted, log=log)
         environment = digest_json([_LAYOUT, lock, interpreter.title, str(interpreter.path), self._platform])
-        with self._lock(environment, log=log):
+        with self.locked(environment, log=log):
             self._install(uv, environment, interpreter, lock, log=log)
         packages = sum(1 for line in lock.splitlines() if line[:1].isalnum())
         record = {"environment": environment, "interpreter": str(interpreter.path), "packages": packages}
@@ -142,8 +142,12 @@ class Environments:
             raise _told(error, interpreter) from error
         (folder / ".ok").touch()
 
+    def uv(self) -> Uv:
+        """Return uv as this machine may run it."""
+        return Uv(self.root, self._bwrap(), self._environ)
+
     @contextmanager
-    def _lock(self, name: str, *, log: _Log, is_blocking: bool = True) -> Iterator[None]:
+    def locked(self, name: str, *, log: _Log, is_blocking: bool = True) -> Iterator[None]:
         """Hold the lock of one name against all threads and processes; raises BlockingIOError if not to wait."""
         descriptor = os.open(self.root / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

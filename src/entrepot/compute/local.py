@@ -9,6 +9,7 @@ import marshal
 import os
 import py_compile
 import signal
+import socket
 import sys
 import threading
 import time
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.compute import processes
-from entrepot.compute.backend import EnvironmentSpec, Launch, Prepared, State, Status
+from entrepot.compute.backend import EnvironmentSpec, Launch, Layer, Prepared, State, Status
 from entrepot.compute.cgroups import enforce
 from entrepot.compute.environments import Environments
+from entrepot.compute.layers import Layers
 from entrepot.compute.sandbox import WRAPPER_DEPTH, bwrap_arguments, find_bwrap, minimal_etc
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import InvalidRequest, Unavailable
@@ -29,6 +31,8 @@ _STEP = Path(__file__).parent.parent / "runtime" / "step.py"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GRACE_S = 5.0
 _LOCK_DESCRIPTOR = 3  # where the supervisor finds the lock that it holds
+_LISTEN_DESCRIPTOR = 4  # and the socket of a replica, which only the command keeps
+_BACKLOG = 1024
 _SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})  # a server begun with & ignores SIGQUIT
 _START_S = 10.0  # how long a supervisor may take to write started.json before it is given up
 
@@ -45,6 +49,7 @@ class LocalBackend:
         self._sandbox = sandbox
         self._environments = Environments(home / "environments", policy=python_policy, bwrap=self._bwrap)
         self._environments.reap()
+        self._layers = Layers(self._environments)
         self._probe: tuple[Path | None, str] | None = None
         self._probing = threading.Lock()
         self._compiled: Path | None = None
@@ -53,6 +58,10 @@ class LocalBackend:
     def prepare(self, spec: EnvironmentSpec, *, log: Callable[[str], None]) -> Prepared:
         """Build or find the environment; see `environments.py`."""
         return self._environments.prepare(spec, log=log)
+
+    def lay_beside(self, prepared: Prepared, layer: Layer, *, log: Callable[[str], None]) -> Path:
+        """Build or find the layer; see `layers.py`."""
+        return self._layers.prepare(prepared, layer, log=log)
 
     def launch(self, launch: Launch) -> None:
         """Start the launch's supervisor; a launch that was started before, by any process, is left alone."""
@@ -118,7 +127,14 @@ class LocalBackend:
         return "127.0.0.1", started["port"]
 
     def _start(self, launch: Launch, lock: int) -> None:
-        order = self._order(launch)
+        if not launch.listens:
+            self._spawn(launch, self._order(launch, None), lock, None)
+            return
+        listener = launch.listener.dup() if launch.listener is not None else open_listener()
+        with listener:  # the command has its own copy, and with it the port
+            self._spawn(launch, self._order(launch, listener.getsockname()[1]), lock, listener.fileno())
+
+    def _spawn(self, launch: Launch, order: dict[str, Any], lock: int, listener: int | None) -> None:
         descriptor = os.memfd_create("order")
         log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -128,7 +144,7 @@ class LocalBackend:
                 sys.executable, [sys.executable, "-S", "-I", str(self._supervisor())], {"PATH": _SYSTEM_PATH},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, descriptor, 0), (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2), (os.POSIX_SPAWN_DUP2, lock, _LOCK_DESCRIPTOR),
+                    (os.POSIX_SPAWN_DUP2, log, 2), *_placed({_LOCK_DESCRIPTOR: lock, _LISTEN_DESCRIPTOR: listener}),
                 ],
                 setsid=True, setsigmask=[], setsigdef=_SIGNALS,
             )  # fmt: skip
@@ -139,13 +155,15 @@ class LocalBackend:
         for child in list(self._children):
             self._bury(child)
 
-    def _order(self, launch: Launch) -> dict[str, Any]:
+    def _order(self, launch: Launch, port: int | None) -> dict[str, Any]:
         bwrap = self._bwrap()
         scratch = launch.folder / "tmp"
         scratch.mkdir(exist_ok=True, mode=0o700)
         limits = launch.limits
         held = enforce(launch.id, limits, wrapper_processes=WRAPPER_DEPTH if bwrap else 0)
         environment = _environment(launch, temporary="/tmp" if bwrap else str(scratch))  # noqa: S108 - private there
+        if launch.listens:
+            environment["ENTREPOT_LISTEN"] = f"fd:{_LISTEN_DESCRIPTOR}"
         wrapping: list[str] = []
         if bwrap:
             etc = minimal_etc(self.home / "cache" / "etc")
@@ -159,7 +177,7 @@ class LocalBackend:
             "timeout_s": limits.timeout_s, "grace_s": _GRACE_S, "memory_bytes": limits.memory_bytes,
             "cgroups": list(held.folders), "oom_counters": [list(pair) for pair in held.oom_counters],
             "address_space": held.address_space, "processors": list(held.processors),
-            "notes": [*why, *held.notes], "port": launch.port,
+            "notes": [*why, *held.notes], "port": port, "listener": _LISTEN_DESCRIPTOR if launch.listens else None,
         }  # fmt: skip
 
     def _supervisor(self) -> Path:
@@ -227,6 +245,23 @@ class LocalBackend:
             with suppress(OSError):
                 Path(group).rmdir()
         return Status(State.LOST, reason="its supervisor is gone", started=started.get("started"), **_said(started))
+
+
+def open_listener() -> socket.socket:
+    """Return a socket that listens on a free port of loopback: no other process can come between."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _placed(wanted: Mapping[int, int | None]) -> list[tuple[int, int, int]]:
+    """Return file actions that put descriptors at their numbers, by way of numbers that none of them has."""
+    given = {number: descriptor for number, descriptor in wanted.items() if descriptor is not None}
+    free = max(*given, *given.values()) + 1
+    away = [(os.POSIX_SPAWN_DUP2, descriptor, free + at) for at, descriptor in enumerate(given.values())]
+    back = [(os.POSIX_SPAWN_DUP2, free + at, number) for at, number in enumerate(given)]
+    return [*away, *back]
 
 
 def _environment(launch: Launch, *, temporary: str) -> dict[str, str]:

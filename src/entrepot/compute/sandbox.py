@@ -139,4 +139,5 @@ def _environment_folders(launch: Launch) -> list[Path]:
         return []
     python = launch.prepared.python
     folders = [launch.prepared.bin_path.parent, python.resolve().parent.parent]
+    folders += [launch.layer] if launch.layer else []
     return [folder for folder in dict.fromkeys(folders) if not folder.is_relative_to("/usr")]

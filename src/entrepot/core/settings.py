@@ -34,6 +34,7 @@ class Settings:
     environment_python: str = "exact"  # exact | nearest
     environment_builds_at_create: bool = True
     sandbox: str = "auto"  # auto | bwrap | none
+    serving_idle_s: float = 300.0  # a deployment with min_instances 0 sleeps after so long without a request
     step_slots: int = 0  # 0: one per processor
     upload_limit_bytes: int = 0  # 0: what the disk holds
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free

@@ -36,7 +36,7 @@ def main() -> None:
     """Read the order, run it, write exit.json; the lock on the inherited descriptor ends with this process."""
     order = marshal.loads(_read_all(0))  # noqa: S302 - from the server that started this process, by a private file
     os.chdir("/")
-    _close_all_but(order["lock"])
+    _close_all_but(order["lock"], order["listener"])
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     _become_subreaper()
     started = time.time()
@@ -68,11 +68,11 @@ def _read_all(descriptor: int) -> bytes:
         pieces.append(piece)
 
 
-def _close_all_but(lock: int) -> None:
+def _close_all_but(lock: int, listener: int | None) -> None:
     """Keep the lock to this process, and close what leaked in from the server."""
     os.set_inheritable(lock, False)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != lock:
+        if int(name) > 2 and int(name) not in (lock, listener):
             try:
                 os.close(int(name))
             except OSError:
@@ -100,8 +100,9 @@ def _start(order: Order) -> int:
         argv = [order["wrapper"], "--args", str(inherited), "--", *argv]
     pid = os.fork()
     if pid:
-        if inherited is not None:
-            os.close(inherited)
+        for descriptor in (inherited, order["listener"]):
+            if descriptor is not None:
+                os.close(descriptor)  # a dead replica's port must refuse, not keep its callers waiting
         return pid
     try:
         _become_command(order, argv)

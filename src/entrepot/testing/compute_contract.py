@@ -8,6 +8,7 @@ The machine needs sh, setsid and flock (util-linux).
 """
 
 import itertools
+import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.compute.backend import ComputeBackend, EnvironmentSpec, Launch, Limits, Mount, Prepared, State
+from entrepot.compute.backend import ComputeBackend, EnvironmentSpec, Launch, Layer, Limits, Mount, Prepared, State
 
 LONG_S = 60.0
 """Longer than anything here takes, on a busy machine too: a test that reaches it has failed."""
@@ -46,6 +47,38 @@ def await_file(path: Path, holds: str = "") -> None:
     while not (path.exists() and holds in path.read_text()):
         assert time.monotonic() < end, f"{path.name} did not come to hold {holds!r}"
         time.sleep(0.005)
+
+
+_REPLICA = """
+import os, socket, sys
+place = os.environ["ENTREPOT_LISTEN"]
+if place.startswith("fd:"):
+    listener = socket.socket(fileno=int(place[3:]))
+else:
+    host, port = place.rsplit(":", 1)
+    listener = socket.create_server((host, int(port)))
+print("up", flush=True)
+while True:
+    caller, _ = listener.accept()
+    if sys.argv[1] == "exit":
+        sys.exit(5)
+    caller.sendall(sys.argv[1].encode())
+    caller.close()
+"""
+
+
+def replica(folder: Path, python: Prepared, *, answer: str = "one") -> Launch:
+    """Return a launch that answers every connection with a text, or ends at the first one when it is `exit`."""
+    return shell(folder, "", argv=("python", "-c", _REPLICA, answer), prepared=python, listens=True)
+
+
+def ask(address: tuple[str, int]) -> bytes:
+    """Return what a replica says to a new connection; nothing when it breaks the connection."""
+    with socket.create_connection(address, timeout=LONG_S) as connection:
+        try:
+            return connection.recv(100)
+        except ConnectionResetError:
+            return b""
 
 
 def is_held(launch: Launch) -> bool:
@@ -151,15 +184,6 @@ class RunningContract:
         assert (given / "data").read_text() == "42"
         assert [path.name for path in given.iterdir()] == ["data"]
         assert launch.log.read_text().count("Read-only file system") == 4
-
-    def test_a_replica_has_an_address_while_it_runs(self, backend: ComputeBackend, tmp_path: Path) -> None:
-        launch = shell(tmp_path, "echo up; sleep 600", port=12345)
-        assert backend.address(launch.id, launch.folder) is None
-        backend.launch(launch)
-        await_file(launch.log, "up")
-        assert backend.address(launch.id, launch.folder) == ("127.0.0.1", 12345)
-        backend.cancel(launch.id, launch.folder, grace_s=1)
-        assert backend.address(launch.id, launch.folder) is None
 
 
 class OnceContract:
@@ -279,7 +303,72 @@ class EndingContract:
         assert "memory limit of 200 MB" in status.reason or "bounded to 200 MB" in status.reason
 
 
-class ComputeContract(RunningContract, OnceContract, EndingContract):
+class ListeningContract:
+    """Replicas: launches that have an address."""
+
+    def test_a_replica_answers_at_its_address_while_it_runs(
+        self, backend: ComputeBackend, python: Prepared, tmp_path: Path
+    ) -> None:
+        launch = replica(tmp_path, python)
+        assert backend.address(launch.id, launch.folder) is None
+        backend.launch(launch)
+        await_file(launch.log, "up")
+        address = backend.address(launch.id, launch.folder)
+        assert address is not None
+        assert ask(address) == b"one"
+        backend.cancel(launch.id, launch.folder, grace_s=1)
+        assert backend.address(launch.id, launch.folder) is None
+        with pytest.raises(ConnectionRefusedError):
+            ask(address)
+
+    def test_a_replica_that_dies_refuses_connections_and_the_next_one_has_another_launch(
+        self, backend: ComputeBackend, python: Prepared, tmp_path: Path
+    ) -> None:
+        launch = replica(tmp_path, python, answer="exit")
+        backend.launch(launch)
+        await_file(launch.log, "up")
+        address = backend.address(launch.id, launch.folder)
+        assert address is not None
+        ask(address)
+        assert backend.wait(launch.id, launch.folder, timeout_s=LONG_S).state is State.FAILED
+        assert backend.address(launch.id, launch.folder) is None
+        with pytest.raises(ConnectionRefusedError):
+            ask(address)
+
+    def test_many_replicas_at_once_have_addresses_of_their_own(
+        self, backend: ComputeBackend, python: Prepared, tmp_path: Path
+    ) -> None:
+        launches = [replica(tmp_path, python, answer=f"{number}") for number in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(backend.launch, launches))
+        for number, launch in enumerate(launches):
+            await_file(launch.log, "up")
+            address = backend.address(launch.id, launch.folder)
+            assert address is not None
+            assert ask(address) == str(number).encode()
+        for launch in launches:
+            backend.cancel(launch.id, launch.folder, grace_s=0.1)
+
+    def test_a_layer_lies_beside_the_environment_and_not_in_it(
+        self, backend: ComputeBackend, python: Prepared, tmp_path: Path
+    ) -> None:
+        package = tmp_path / "package"
+        package.mkdir()
+        (package / "__init__.py").write_text("WORD = 'beside'\n")
+        before = sorted(python.bin_path.parent.rglob("*"))
+        layer = backend.lay_beside(python, Layer("entrepot_probe", "", package), log=print)
+        assert backend.lay_beside(python, Layer("entrepot_probe", "", package), log=print) == layer
+        assert sorted(python.bin_path.parent.rglob("*")) == before
+        code = f"import sys; sys.path.append({str(layer)!r}); import entrepot_probe; print(entrepot_probe.WORD)"
+        launch = shell(tmp_path, "", argv=("python", "-c", code), prepared=python, layer=layer)
+        backend.launch(launch)
+        backend.wait(launch.id, launch.folder, timeout_s=LONG_S)
+        assert launch.log.read_text() == "beside\n"
+        (package / "__init__.py").write_text("WORD = 'changed'\n")
+        assert backend.lay_beside(python, Layer("entrepot_probe", "", package), log=print) != layer
+
+
+class ComputeContract(RunningContract, OnceContract, EndingContract, ListeningContract):
     """The whole contract."""
 
     @pytest.fixture

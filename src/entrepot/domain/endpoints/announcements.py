@@ -13,6 +13,10 @@ QUEUE = "deployments"
 """Work items by which deployments move from Creating to Succeeded or Failed; key: the deployment's document key."""
 
 
+REPLICAS_QUEUE = "replicas"
+"""Work items that make a deployment's replicas what its document wants; `replicas/` handles them."""
+
+
 def gateways_changed(key: str) -> Put:
     """Return the change that has every gateway read the endpoints again; `key` tells people what changed last."""
     return Put(EPOCH_KEY, {"changed": key})
@@ -26,3 +30,8 @@ def deployment_changed(key: str, *, due: float = 0) -> Enqueue:
 def replicas_changed(key: str) -> list[Change]:
     """Return what a commit that writes or deletes replicas of the deployment with this key must also hold."""
     return [gateways_changed(key), deployment_changed(key)]
+
+
+def replicas_wanted(key: str) -> Enqueue:
+    """Return the change that has the replicas of a deployment made what its document wants."""
+    return Enqueue(REPLICAS_QUEUE, key, {"key": key})

@@ -1,0 +1,247 @@
+"""The ASGI application of a worker: who may ask, the few paths there are, one request through the model.
+
+run() goes inline, one request at a time, as scripts expect; with `threads`, in that many threads. Nothing here is
+of a framework: at thousands of requests a second on one processor, a framework would cost more than most models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import inspect
+import json
+import sys
+import time
+import traceback
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+
+from . import scripts, swagger
+from .answers import JSON, TEXT, Answer, Headers, InputError, as_model_error, of_result, piece_of, told
+from .counters import Counters
+
+Scope = Dict[str, Any]
+Message = Dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+KEY_HEADER = b"x-entrepot-replica"
+_ECHOED = (b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid")
+_LONGEST_ID = 100
+_SUCCEEDED = (b"x-ms-run-function-failed", b"False")
+_FAILED = (b"x-ms-run-function-failed", b"True")
+
+
+class _DisconnectedError(Exception):
+    """The client went away before its request was complete."""
+
+
+class Application:
+    """Answers the requests of one worker."""
+
+    def __init__(
+        self, scorer: Any, *, key: str, counters: Counters, worker: int, threads: int, body_limit: int, title: str,
+        root: str,
+    ) -> None:  # fmt: skip
+        self._scorer = scorer
+        self._key = key.encode()
+        self._counters = counters
+        self._worker = worker
+        self._requests, self._busy_s = counters.earlier(worker)
+        self._under_way = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="run") if threads else None
+        self._body_limit = body_limit
+        self._title = title
+        self._root = root
+
+    def ready(self) -> None:
+        """Tell the counters that this worker serves."""
+        self._counters.write(self._worker, self._requests, self._busy_s, 0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError("only HTTP is served here, not %s" % scope["type"])
+        path = scope["path"]
+        if not self._may(scope["headers"]):
+            await _send(send, told(401, "The key of this replica is missing or wrong: ask through the gateway"), [])
+        elif path == "/score":
+            await self._score(scope, receive, send)
+        else:
+            await _send(send, self._answer(path, scope), [])
+
+    def _may(self, headers: List[Tuple[bytes, bytes]]) -> bool:
+        for name, value in headers:
+            if name == KEY_HEADER:
+                return hmac.compare_digest(value, self._key)
+        return False
+
+    def _answer(self, path: str, scope: Scope) -> Answer:
+        if scope["method"] not in ("GET", "HEAD"):
+            known = path in ("/", "/ready", "/load", "/swagger.json")
+            return told(405, "Method not allowed") if known else _not_found(path)
+        if path == "/":
+            return Answer(200, [TEXT], b"Healthy")
+        if path == "/ready":
+            return Answer(200, [TEXT], b"Ready")
+        if path == "/load":
+            return Answer(200, [JSON], json.dumps(self._counters.totals()).encode())
+        if path == "/swagger.json":
+            query = scope["query_string"]
+            return swagger.describe(self._scorer, title=self._title, query=query, root=self._root)
+        return _not_found(path)
+
+    async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("POST", "GET", "OPTIONS") and not self._scorer.is_raw:
+            await _send(send, as_model_error(told(405, "Method not allowed")), [])
+            return
+        extra, refusal = _identified(scope["headers"])
+        if refusal is not None:
+            await _send(send, refusal, [])
+            return
+        try:
+            body = await self._body(scope, receive)
+        except _DisconnectedError:
+            return
+        if body is None:
+            limit = told(413, "The request's body is over the limit of %d bytes" % self._body_limit)
+            await _send(send, limit, [*extra, (b"connection", b"close")])
+            return
+        self._begin()
+        began = time.perf_counter()
+        try:
+            answer = await self._run(scope, body)
+            passed = time.perf_counter() - began
+            extra.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (passed * 1000)))
+            if not any(name == _SUCCEEDED[0] for name, _ in answer.headers):
+                extra.append(_FAILED if answer.is_failure else _SUCCEEDED)
+            answer = as_model_error(answer)
+            if answer.stream is None:
+                await _send(send, answer, extra)
+            else:
+                await self._stream(receive, send, answer, extra)
+        finally:
+            self._end(time.perf_counter() - began)
+
+    async def _body(self, scope: Scope, receive: Receive) -> Optional[bytes]:
+        """Return the whole body, None when it is over the limit."""
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _DisconnectedError
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return body if len(body) <= self._body_limit else None
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if announced.isdigit() and int(announced) > self._body_limit:
+            return None
+        pieces, size = [body], len(body)
+        while message.get("more_body", False):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _DisconnectedError
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > self._body_limit:
+                return None
+        return b"".join(pieces)
+
+    async def _run(self, scope: Scope, body: bytes) -> Answer:
+        try:
+            if self._pool is None:
+                result = self._scorer.call(scope, body)
+            else:
+                loop = asyncio.get_event_loop()
+                result = await loop.run_in_executor(self._pool, self._scorer.call, scope, body)
+            if inspect.isawaitable(result):
+                result = await result
+            return of_result(result)
+        except Exception as error:  # whatever a user's code may raise is told to its caller, the trace to the log
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+                sys.stderr.flush()
+            return scripts.failure(error)
+
+    async def _stream(self, receive: Receive, send: Send, answer: Answer, extra: Headers) -> None:
+        """Send pieces as they come; a client that goes away ends the iteration."""
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
+        gone = asyncio.ensure_future(_await_disconnect(receive))
+        try:
+            async for piece in self._pieces(answer.stream):
+                if gone.done():
+                    break
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)  # the pieces of an iterator that never waits go out one by one too
+            else:
+                await send({"type": "http.response.body", "body": b""})
+        except Exception:
+            traceback.print_exc()
+            raise  # the connection breaks: a cut-off stream must not look complete
+        finally:
+            gone.cancel()
+            for name in ("close", "aclose"):
+                close = getattr(answer.stream, name, None)
+                if close is not None:
+                    result = close()
+                    if inspect.isawaitable(result):
+                        await result
+                    break
+
+    async def _pieces(self, stream: Any) -> Any:
+        if hasattr(stream, "__anext__") or hasattr(stream, "__aiter__"):
+            async for piece in stream:
+                yield piece_of(piece)
+            return
+        iterator = iter(stream)
+        end = object()
+        while True:
+            if self._pool is None:
+                piece = next(iterator, end)
+            else:
+                piece = await asyncio.get_event_loop().run_in_executor(self._pool, next, iterator, end)
+            if piece is end:
+                return
+            yield piece_of(piece)
+
+    def _begin(self) -> None:
+        self._under_way += 1
+        self._counters.write(self._worker, self._requests, self._busy_s, self._under_way)
+
+    def _end(self, passed_s: float) -> None:
+        self._under_way -= 1
+        self._requests += 1
+        self._busy_s += passed_s
+        self._counters.write(self._worker, self._requests, self._busy_s, self._under_way)
+
+
+async def _await_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, answer: Answer, extra: Headers) -> None:
+    length = (b"content-length", str(len(answer.body)).encode())
+    headers = [*answer.headers, *extra, length]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _identified(headers: List[Tuple[bytes, bytes]]) -> Tuple[Headers, Optional[Answer]]:
+    """Return the headers that tell which request was answered, as Microsoft's server gives them, or a refusal."""
+    found = {name: value for name, value in headers if name in _ECHOED}
+    if any(len(value) > _LONGEST_ID for value in found.values()):
+        long = next(name.decode() for name, value in found.items() if len(value) > _LONGEST_ID)
+        return [], told(431, "%s must not exceed %d characters" % (long, _LONGEST_ID))
+    request = found.get(b"x-request-id") or str(uuid.uuid4()).encode()
+    client = found.get(b"x-ms-client-request-id") or found.get(b"x-ms-request-id", b"")
+    legacy = found.get(b"x-ms-request-id") or client or request
+    told_back = [(b"x-request-id", request), (b"x-ms-request-id", legacy)]
+    if client:
+        told_back.append((b"x-ms-client-request-id", client))
+    if b"traceid" in found:
+        told_back.append((b"traceid", found[b"traceid"]))
+    return told_back, None
+
+
+def _not_found(path: str) -> Answer:
+    return told(404, "There is no %s here: this replica answers /score, /swagger.json and /" % path)
