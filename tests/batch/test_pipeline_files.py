@@ -77,7 +77,8 @@ def test_a_parallel_component_is_published_and_used(az: CommandLine, folder: Pat
     (folder / "component.yml").write_text(
         "type: parallel\nname: rows\nversion: '1'\ninputs: {data: {type: uri_folder}}\n"
         "outputs: {rows: {type: uri_folder}}\ninput_data: ${{inputs.data}}\nmini_batch_size: '1'\n"
-        "task: {code: ./code, entry_script: rows.py, environment: 'azureml:plain:1', append_row_to: '${{outputs.rows}}'}\n"
+        "task: {code: ./code, entry_script: rows.py, environment: 'azureml:plain:1', "
+        "append_row_to: '${{outputs.rows}}'}\n"
     )
     made = az("ml", "component", "create", "-f", folder / "component.yml")
     assert (made["type"], made["mini_batch_size"]) == ("parallel", "1")

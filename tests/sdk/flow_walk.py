@@ -9,6 +9,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
@@ -112,7 +113,7 @@ def main() -> None:
     print("walked")
 
 
-def ended(ml: MLClient, name: str) -> str:
+def ended(ml: MLClient, name: str) -> Any:
     """Wait for the end of a job and return its status."""
     for _ in range(900):
         job = ml.jobs.get(name)
@@ -172,8 +173,8 @@ def parallel_steps(ml: MLClient, folder: Path) -> None:
         ),
     )  # fmt: skip
 
-    @dsl.pipeline(default_compute="cpu-cluster")
-    def doubling(data: Input(type="uri_folder")):
+    @dsl.pipeline(default_compute="cpu-cluster")  # type: ignore[untyped-decorator]
+    def doubling(data: Input(type="uri_folder")) -> dict[str, Any]:  # type: ignore[valid-type]
         step = double(data=data)
         step.mini_batch_size = 3
         return {"rows": step.outputs.rows}
@@ -186,16 +187,16 @@ def parallel_steps(ml: MLClient, folder: Path) -> None:
     assert ml.jobs.get(job.name).jobs["double"].mini_batch_size == 3
 
 
-def conditions_and_loops(ml: MLClient, count: object, show: object) -> None:
+def conditions_and_loops(ml: MLClient, count: Any, show: Any) -> None:
     """Run nodes under a condition, in a loop until a condition, and over items."""
 
-    @dsl.pipeline
-    def counting(n: int):
+    @dsl.pipeline  # type: ignore[untyped-decorator]
+    def counting(n: int) -> dict[str, Any]:
         counted = count(n=n)
         return {"next": counted.outputs.next, "more": counted.outputs.more}
 
-    @dsl.pipeline(default_compute="cpu-cluster")
-    def flowing():
+    @dsl.pipeline(default_compute="cpu-cluster")  # type: ignore[untyped-decorator]
+    def flowing() -> None:
         first = count(n=5)
         yes, no = show(n="yes"), show(n="no")
         condition(condition=first.outputs.more, true_block=yes, false_block=no)
@@ -230,7 +231,8 @@ def pipelines_in_batches(ml: MLClient, folder: Path) -> None:
         name="many", endpoint_name="flow-batch", component=component.id, settings={"default_compute": "cpu-cluster"}
     )
     ml.batch_deployments.begin_create_or_update(deployment).result()
-    job = ml.batch_endpoints.invoke("flow-batch", deployment_name="many", inputs={"n": Input(type="integer", default=4)})
+    given = {"n": Input(type="integer", default=4)}
+    job = ml.batch_endpoints.invoke("flow-batch", deployment_name="many", inputs=given)
     assert ended(ml, job.name) == "Completed"
     ml.jobs.download(job.name, download_path=str(folder / "three"), output_name="found")
     (found,) = (folder / "three").rglob("n")

@@ -6,14 +6,14 @@ logs, the `./outputs` folder and what MLflow logs.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from entrepot.core.digests import Digest
-from entrepot.core.errors import AlreadyExists, NotFound, UserCodeFailed
+from entrepot.core.errors import AlreadyExists, EntrepotError, NotFound, UserCodeFailed
 from entrepot.core.ids import AssetRef, Region, WorkspaceScope
 from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import DATA, MODEL, Kind
@@ -188,6 +188,29 @@ def _made(hub: Hub, record: Record, graph: Json, node: str, output: str) -> Json
     """Return what a node's job tells of an output, None when it did not make it."""
     found: Json | None = records.load(hub, record.scope, graph["nodes"][node]["job"]).ours["outputs"].get(output)
     return found
+
+
+def completed(
+    hub: Hub, record: Record, places: Mapping[str, Json], export: Callable[[], Sequence[Change]]
+) -> list[Change]:
+    """Return the changes that end a pipeline or loop well: at once, or by way of Finalizing when outputs become assets.
+
+    `export` gives the changes that make its outputs.
+    """
+    now = hub.clock.now()
+    if record.status != records.FINALIZING:
+        changes = list(export())
+        if not is_registering(places):
+            return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+        note_assets(hub, record, places)
+        again = records.enqueue(records.PIPELINE_QUEUE, record.scope, record.name)
+        return [*changes, *records.moved(record, records.FINALIZING, now=now), again]
+    try:
+        register(hub, record)
+    except EntrepotError as error:
+        told = {"code": error.code, "message": error.message}
+        return records.moved(record, records.FAILED, now=now, error=told)
+    return records.moved(record, records.COMPLETED, now=now)
 
 
 def is_registering(places: Mapping[str, Json]) -> bool:

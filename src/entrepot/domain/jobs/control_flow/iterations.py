@@ -40,12 +40,17 @@ def advanced(hub: Hub, record: Record, graph: Json) -> list[Change]:
         return records.moved(record, records.CANCELED, now=now, reason=f"iteration {len(nodes) - 1} was canceled")
     if _goes_on(graph, ended):
         return _begun(hub, record, graph)
+    return outputs.completed(hub, record, graph["exports"], lambda: _exported(hub, record, graph, ended))
+
+
+def _exported(hub: Hub, record: Record, graph: Json, ended: Record) -> list[Change]:
+    """Make the last iteration's outputs the loop's own."""
     changes: list[Change] = []
     for name, place in graph["exports"].items():
         entry = ended.ours["outputs"].get(name)
         if entry is not None:
             changes += outputs.placed(hub, record, name, place, Digest(entry["snapshot"]))
-    return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+    return changes
 
 
 def _goes_on(graph: Json, ended: Record) -> bool:
