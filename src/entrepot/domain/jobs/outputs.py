@@ -22,7 +22,7 @@ from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.control_flow import collected
-from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
 from entrepot.domain.scopes import home
 from entrepot.store import paths, snapshots
@@ -244,7 +244,7 @@ def register(hub: Hub, record: Record) -> None:
 def _create(hub: Hub, record: Record, ref: AssetRef, properties: dict[str, Json], *, is_chosen: bool) -> None:
     while True:
         try:
-            catalog.create(hub, record.submitter, ref, properties)
+            catalog.create(hub, submitter(hub, record), ref, properties)
         except AlreadyExists:  # another job took the version that was next when this one was done
             if is_chosen:
                 raise
