@@ -1,4 +1,4 @@
-"""Create and get model versions at the domain's door: access check, audit, seals and lineage on, SQLite, commits synced.
+"""Create and get model versions at the domain's door: access check, audit, seals and lineage on, SQLite, all synced.
 
 The limit beside it is a bare commit of as many bytes in the same run. What HTTP adds is measured elsewhere.
 """
