@@ -125,15 +125,23 @@ def add_certificate(
     return entry
 
 
+def read_certificates(hub: Hub, wanted: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Return entries for the certificates among `wanted`, and those that only name one as they are.
+
+    Raises InvalidRequest for what is no certificate.
+    """
+    return [
+        _certificate_entry(hub, str(entry["key"]), str(entry.get("displayName") or "")) if entry.get("key") else entry
+        for entry in wanted
+    ]
+
+
 def set_certificates(
     hub: Hub, principal: Principal, application: str, wanted: Sequence[Mapping[str, Json]], *, request_id: str = ""
 ) -> None:
     """Let an application have these certificates and no others; one that it has already is named by its keyId."""
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    given = [
-        _certificate_entry(hub, str(entry["key"]), str(entry.get("displayName") or "")) if entry.get("key") else entry
-        for entry in wanted
-    ]
+    given = read_certificates(hub, wanted)
 
     def write() -> None:
         document, body = _application(hub, application)
