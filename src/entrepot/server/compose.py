@@ -62,8 +62,8 @@ from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
-from entrepot.server.site import Addresses, Site, spellings
-from entrepot.server.tls import TlsFiles, server_context
+from entrepot.server.site import Addresses, Site, client_variables, spellings
+from entrepot.server.tls import TlsFiles, bundle, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.documents import DocumentStore
@@ -153,7 +153,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
             version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
         )  # fmt: skip
-        composition = _assembled(site, planes, gateway, depots)
+        composition = _assembled(site, tls, planes, gateway, depots)
         undo.pop_all()
         return composition
 
@@ -180,26 +180,28 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
 
 
 def _assembled(
-    site: Site, planes: tuple[DataPlane, ...], gateway: Gateway, depots: LocalDepots | CloudDepots
+    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], gateway: Gateway, depots: LocalDepots | CloudDepots
 ) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site), planes, gateway, (writers, waiters), depots)
+    return Composition(site, application, _workers(site, tls), planes, gateway, (writers, waiters), depots)
 
 
-def _workers(site: Site) -> Workers:
+def _workers(site: Site, tls: TlsFiles) -> Workers:
     processors = os.cpu_count() or 1
 
     def token(principal: Principal, job: Json) -> str:
-        claims = granting.claims_of_job(site.hub, principal, job)
+        claims = granting.claims_of_job(site.hub, principal, job["name"], job["id"].rpartition("/jobs/")[0])
         return site.tokens.issue(claims, audience=AUDIENCE, lifetime_s=_JOB_TOKEN_S)
 
     identity = JobIdentity(
         token=token,
         # plain HTTP: a job runs on this machine, and its MLflow need not trust our certificate
         tracking_url=lambda scope: f"{site.addresses.http}/mlflow/v2.0{scope.arm_id}",
+        clients=client_variables(site.addresses),
+        trust=lambda: bundle(tls),
     )
     handlers: dict[str, Handler] = {
         replication.QUEUE: replication.replicate,

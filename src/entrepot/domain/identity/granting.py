@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from entrepot.core.errors import Unauthenticated
+from entrepot.core.errors import AccessDenied, Unauthenticated
 from entrepot.domain.access import scope_key_of
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity.standing import Holder
@@ -59,12 +59,11 @@ def claims_of(hub: Hub, granted: Granted) -> dict[str, Json]:
     return claims
 
 
-def claims_of_job(hub: Hub, submitter: Principal, job: Json) -> dict[str, Json]:
+def claims_of_job(hub: Hub, submitter: Principal, job: str, workspace: str) -> dict[str, Json]:
     """Return what a job's token says: it acts for its submitter, within its workspace, for as long as it runs."""
     return {
         "sub": submitter.id, "oid": submitter.id, "tid": hub.settings.tenant, "name": submitter.name, "ver": "2.0",
-        "idtyp": "user" if submitter.kind == "User" else "app", "job": job["name"],
-        "workspace": job["id"].rpartition("/jobs/")[0],
+        "idtyp": "user" if submitter.kind == "User" else "app", "job": job, "workspace": workspace,
     }  # fmt: skip
 
 
@@ -88,6 +87,19 @@ def admit(hub: Hub, claims: Mapping[str, Json]) -> Principal:
         raise Unauthenticated(f"{holder.name} has signed out")
     within = scope_key_of(claims["workspace"]) if claims.get("workspace") else ""
     return principal_of(hub, holder, via=claims.get("job") or None, within=within)
+
+
+def of_now(hub: Hub, who: Principal) -> Principal:
+    """Return a principal that was remembered, with its groups of now. Raises AccessDenied when it is switched off.
+
+    One that the directory never had is taken as it was remembered.
+    """
+    holder = hub.standing.of(hub.documents, who.id, hub.clock.now())
+    if holder is None:
+        return who
+    if not holder.is_enabled:
+        raise AccessDenied(f"The account {holder.name} is switched off: what it asked for is not done any more")
+    return replace(who, groups=holder.groups)
 
 
 def require_running(hub: Hub, principal: Principal) -> None:

@@ -200,13 +200,7 @@ def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
     who = submission.principal
     ours: dict[str, Json] = {
         "root": submission.name,
-        "submittedBy": {
-            "id": who.id,
-            "name": who.name,
-            "kind": who.kind,
-            "tenant": who.tenant,
-            "groups": list(who.groups),
-        },
+        "submittedBy": who.remembered(),
         "componentId": plan.component.ref.id if plan.component else None,
         "outputs": {},
         "inputs": {},

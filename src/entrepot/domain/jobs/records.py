@@ -104,15 +104,7 @@ class Record:
     @property
     def submitter(self) -> Principal:
         """Who submitted it, for whom it acts."""
-        who = self.ours["submittedBy"]
-        return Principal(
-            who["id"],
-            who["name"],
-            who.get("kind", "User"),
-            who.get("tenant", ""),
-            self.name,
-            tuple(who.get("groups", ())),
-        )
+        return Principal.recalled(self.ours["submittedBy"], via=self.name)
 
     def put(self) -> Put:
         """Return the change that writes the body over the revision that was read."""

@@ -13,6 +13,7 @@ from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import access
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.identity import granting
 from entrepot.domain.jobs import submission
 from entrepot.domain.schedules import schedules
 from entrepot.domain.schedules.triggers import next_time, read_trigger
@@ -60,8 +61,7 @@ def trigger(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *,
 
 
 def _submit(hub: Hub, scope: WorkspaceScope, document: Document, name: str) -> None:
-    who = document.body["entrepot"]["principal"]
-    principal = Principal(who["id"], who["name"], who["kind"], who["tenant"], groups=tuple(who["groups"]))
+    principal = granting.of_now(hub, Principal.recalled(document.body["entrepot"]["principal"]))
     submission.submit(hub, principal, scope, name, _job(hub, scope, document))
 
 

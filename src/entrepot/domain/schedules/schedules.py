@@ -76,7 +76,7 @@ def put(
         "created": created,
         "due": next_time(trigger, after=now if before else now - 1e-3, created=created) if is_enabled else None,
         "jobs": before["entrepot"]["jobs"] if before else [],
-        "principal": _remembered(principal),
+        "principal": principal.remembered(),
     }
     shown = {k: v for k, v in properties.items() if v is not None}
     shown |= {"isEnabled": is_enabled, "provisioningState": "Succeeded", "tags": properties.get("tags") or {}}
@@ -87,16 +87,6 @@ def put(
     changes: list[Change] = [Put(key_of(scope, name), body, is_archived=not is_enabled), *waiting(scope, body)]
     changes.append(audit.record(principal, WRITE, target=target, now=now, request_id=request_id))
     return hub.documents.commit(changes)[0], existing is None
-
-
-def _remembered(principal: Principal) -> dict[str, Json]:
-    return {
-        "id": principal.id,
-        "name": principal.name,
-        "kind": principal.kind,
-        "tenant": principal.tenant,
-        "groups": list(principal.groups),
-    }
 
 
 def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> None:
