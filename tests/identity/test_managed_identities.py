@@ -57,7 +57,8 @@ def test_azure_identity_in_a_job_acts_for_its_submitter_within_the_job(genuine: 
     assert (said["oid"], said["job"], said["aud"]) == (owner["id"], "steady", RESOURCE)
     assert genuine.server.call("GET", WORKSPACE, token=told["token"]).status == 200
     assert genuine.server.call("DELETE", WORKSPACE, token=told["token"]).status == 403
-    assert genuine.server.call("PUT", f"{PROVIDER}/workspaces/evil", {"location": "eastus"}, token=told["token"]).status
+    made = genuine.server.call("PUT", f"{PROVIDER}/workspaces/evil", {"location": "eastus"}, token=told["token"])
+    assert made.status == 403
     assert genuine.server.call("GET", f"{PROVIDER}/workspaces/evil").status == 404
 
 
@@ -80,8 +81,8 @@ def test_a_jobs_token_is_no_key_to_the_directory_or_to_other_identities(house: H
 def test_a_job_submitted_with_a_jobs_token_stays_as_narrow(house: House, job: Mapping[str, str]) -> None:
     reply = _submit(house, "child", "sleep 600", token=job["AZUREML_RUN_TOKEN"])
     assert reply.status == 201, reply.body
-    [who] = [entry["entrepot"]["submittedBy"] for entry in [house.server.call("GET", f"{WORKSPACE}/jobs/child").json]]
-    assert who["within"].endswith("/workspaces/dev")
+    child = house.server.call("GET", f"{WORKSPACE}/jobs/child").json
+    assert child["entrepot"]["submittedBy"]["within"].endswith("/workspaces/dev")
     house.server.call("POST", f"{WORKSPACE}/jobs/child/cancel", {})
 
 

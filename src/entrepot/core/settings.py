@@ -40,6 +40,7 @@ class Settings:
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
     fsync: bool = True
     log_level: str = "info"
+    oidc_providers: tuple[Mapping[str, Any], ...] = ()  # outside providers whose tokens are believed
     secrets_key: str = field(default="", repr=False)  # empty: <home>/keys/secrets.key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name
 
@@ -82,6 +83,8 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:
+    if name == "oidc_providers":
+        return _tables(name, text)
     if get_origin(kind) is tuple and get_args(kind):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     try:
@@ -90,3 +93,15 @@ def _parse(name: str, kind: Any, text: str) -> Any:
         return kind(text)
     except (KeyError, ValueError) as error:
         raise InvalidRequest(f"ENTREPOT_{name.upper()}={text!r} is not a {kind.__name__}") from error
+
+
+def _tables(name: str, text: str) -> tuple[Mapping[str, Any], ...]:
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"ENTREPOT_{name.upper()} is no JSON: {error}") from error
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InvalidRequest(f"ENTREPOT_{name.upper()} must be a JSON list of objects")
+    return tuple(value)

@@ -75,6 +75,8 @@ class Application:
         try:
             if not self._is_inline(scope["path"]):
                 return None
+            if self._site.authenticator.may_wait(scope["headers"]):
+                return None
             route, call = self._called(scope, request_id, origins)
             answer = route.handler(call)
         except Exception as error:
@@ -180,8 +182,11 @@ class Application:
         await self._send(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str, origins: Origins) -> Answer:
-        route, call = self._called(scope, request_id, origins)
         loop = asyncio.get_running_loop()
+        if self._site.authenticator.may_wait(scope["headers"]):
+            route, call = await loop.run_in_executor(self._waiters, self._called, scope, request_id, origins)
+        else:
+            route, call = self._called(scope, request_id, origins)
         if route.takes_stream:
             call.stream = io.BufferedReader(_BodyStream(receive, loop), 1 << 20)
         elif scope["method"] not in ("GET", "HEAD"):

@@ -6,12 +6,12 @@ What they may do is not asked here.
 import hashlib
 import hmac
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from entrepot.core.errors import Unauthenticated
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.identity import granting, sessions
+from entrepot.domain.identity import assertions, granting, sessions, visitors
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.server.identity import browsers
 from entrepot.server.identity.issuers import Issuers
@@ -44,6 +44,7 @@ class Authenticator:
         identity_secret: str = "",
     ) -> None:
         self.issuers = issuers
+        self._providers = visitors.read_providers(hub.settings.oidc_providers)
         self._owner_hash = _hash(owner_token.encode())
         self._identity_hash = _hash(identity_secret.encode()) if identity_secret else None
         self._owner = owner
@@ -51,6 +52,17 @@ class Authenticator:
         self._signer = signer
         self._known: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
+
+    def may_wait(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Say whether `caller` may have to ask an outside provider for its keys: not in the event loop."""
+        if not self._providers:
+            return False
+        token = dict(headers).get(b"authorization", b"").partition(b" ")[2].strip()
+        hub, known = self._hub, self._known.get(_hash(token))
+        if token.count(b".") != 2:
+            return False
+        now = hub.clock.now()
+        return known is None or known.expires <= now or known.stamp != hub.standing.stamp(hub.documents, now)
 
     def caller(self, method: str, headers: Mapping[bytes, bytes]) -> Principal:
         """Return who sent a request: by its Authorization header, or by the cookie of a browser that signed in.
@@ -119,8 +131,15 @@ class Authenticator:
     def _verify(self, token: bytes, hashed: bytes) -> Principal:
         hub = self._hub
         stamp = hub.standing.stamp(hub.documents, hub.clock.now())
-        claims = self._signer.verify(token.decode("ascii", "replace"))
-        principal = granting.admit(hub, claims)
+        text = token.decode("ascii", "replace")
+        provider = self._providers.get(_issuer_of(text)) if self._providers else None
+        if provider is not None:
+            claims = self.issuers.verify(text, provider.issuer, provider.audiences, discovery=provider.discovery)
+            principal = visitors.admit(hub, provider, claims)
+            stamp = hub.standing.stamp(hub.documents, hub.clock.now())
+        else:
+            claims = self._signer.verify(text)
+            principal = granting.admit(hub, claims)
         if principal.via:
             granting.require_running(hub, principal)
         self._remember(hashed, _Known(principal, float(claims["exp"]), stamp))
@@ -131,6 +150,14 @@ class Authenticator:
             if len(self._known) >= _REMEMBERED_TOKENS:
                 self._known.clear()
             self._known[hashed] = known
+
+
+def _issuer_of(token: str) -> str:
+    """Return who a token says that it is of; nothing is believed of it yet."""
+    try:
+        return str(assertions.peek(token)[1].get("iss", ""))
+    except SignInRefused:
+        return ""
 
 
 def _hash(token: bytes) -> bytes:

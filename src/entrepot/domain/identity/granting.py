@@ -38,7 +38,8 @@ class Granted:
 
 def principal_of(hub: Hub, holder: Holder, *, via: str | None = None, within: str = "") -> Principal:
     """Return who a holder is to the rest of the product."""
-    return Principal(holder.id, holder.name, holder.kind, hub.settings.tenant, via, holder.groups, within)
+    tenant = "" if holder.is_guest else hub.settings.tenant  # what everybody in the tenant may do, guests may not
+    return Principal(holder.id, holder.name, holder.kind, tenant, via, holder.groups, within)
 
 
 def claims_of(hub: Hub, granted: Granted) -> dict[str, Json]:
