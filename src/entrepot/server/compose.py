@@ -15,6 +15,7 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
+from entrepot.domain.deployments import running
 from entrepot.domain.endpoints import provisioning, replicas
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
@@ -37,6 +38,7 @@ from entrepot.server.gateway.gateway import Gateway, open_gateway
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
+from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
@@ -60,6 +62,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
+from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, client_variables, spellings
@@ -80,6 +83,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
+    computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -151,7 +155,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         site = Site(
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
-            version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
+            router=Router(ROUTES), version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
         )  # fmt: skip
         composition = _assembled(site, tls, planes, gateway, depots)
         undo.pop_all()
@@ -185,7 +189,7 @@ def _assembled(
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
-    application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
+    application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
     return Composition(site, application, _workers(site, tls), planes, gateway, (writers, waiters), depots)
 
 
@@ -210,6 +214,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
     }
@@ -219,6 +224,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        running.QUEUE: 2,
         replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }

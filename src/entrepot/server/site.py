@@ -8,6 +8,7 @@ from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.server.routing import Router
 from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
@@ -61,6 +62,7 @@ class Site:
     signer: AddressSigner
     tokens: TokenSigner
     authenticator: Authenticator
+    router: Router
     version: str
     gateway_secret: str
     operations: tuple[Operation, ...]

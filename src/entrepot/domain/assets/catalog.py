@@ -20,6 +20,7 @@ from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, audit, environments, lineage
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.kind import MUTABLE
+from entrepot.domain.assets.kinds import rules_of
 from entrepot.domain.assets.publishing.drafting import draft
 from entrepot.domain.assets.publishing.publication import Order, publish, publish_all, updated
 from entrepot.domain.assets.publishing.shelves import shelf_of
@@ -122,12 +123,13 @@ def update(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, r
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "write")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
-    fields = {name: value for name, value in properties.items() if value is not None}
+    given = {name: value for name, value in properties.items() if value is not None}
 
     def attempt() -> Document:
         now = hub.clock.now()
         found = reading.get(hub, principal, ref)
         shelf = shelf_of(hub, principal, ref, now)
+        fields = given | rules_of(ref.kind).restated(found.body["properties"], {}, given)
         changes = updated(hub, principal, found, fields, shelf, now)
         if not changes:
             return found
