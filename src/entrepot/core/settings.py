@@ -23,8 +23,11 @@ class Settings:
 
     home: Path
     host: str = "127.0.0.1"
+    hostname: str = ""  # by which others reach this server; needed when `host` is not loopback
     port: int = DEFAULT_PORT
     https_port: int = DEFAULT_HTTPS_PORT
+    tls_certificate: str = ""  # PEM files of one's own; empty: made by the home's own authority
+    tls_key: str = ""
     database_url: str = ""  # empty: SQLite in <home>/entrepot.db; else postgresql://...
     blob_url: str = ""  # empty: files in <home>/regions; else memory://, s3://, az://, gs://
     regions: tuple[str, ...] = ("eastus", "westus", "westeurope")
@@ -48,6 +51,21 @@ class Settings:
     def is_embedded(self) -> bool:
         """True when metadata and bytes live in `home` and one process serves them."""
         return not self.database_url and not self.blob_url
+
+    @property
+    def is_exposed(self) -> bool:
+        """True when other machines may reach the server."""
+        return not is_loopback(self.host)
+
+    @property
+    def plain_host(self) -> str:
+        """Where plain HTTP is spoken: never where others could listen in."""
+        return "127.0.0.1" if self.is_exposed else self.host
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address is this machine's own."""
+    return address in ("localhost", "::1") or address.removeprefix("::ffff:").startswith("127.")
 
 
 def default_home() -> Path:

@@ -198,9 +198,9 @@ class Application:
         """Return the route and the call of its handler, by whom it is. Raises EntrepotError."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path, site = scope["method"], scope["path"], self._site
-        route, params = self._find(method, path, headers)
-        who = ANONYMOUS if route.is_anonymous else site.authenticator.caller(method, headers)
         address = (scope.get("client") or ("",))[0]
+        route, params = self._find(method, path, headers)
+        who = ANONYMOUS if route.is_anonymous else site.authenticator.caller(method, headers, address=address)
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from entrepot.core.errors import Unauthenticated
+from entrepot.core.settings import is_loopback
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import assertions, granting, sessions, visitors
 from entrepot.domain.identity.refusals import SignInRefused
@@ -18,6 +19,9 @@ from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
 
 _REMEMBERED_TOKENS = 4096
+_NOT_FROM_AFAR = (
+    "The secrets of this home are good on its own machine only: sign in as a user or a service of the directory"
+)
 _COOKIE_LOOK_S = 60.0  # after which a session's end is asked for again
 
 
@@ -64,18 +68,18 @@ class Authenticator:
         now = hub.clock.now()
         return known is None or known.expires <= now or known.stamp != hub.standing.stamp(hub.documents, now)
 
-    def caller(self, method: str, headers: Mapping[bytes, bytes]) -> Principal:
+    def caller(self, method: str, headers: Mapping[bytes, bytes], *, address: str = "") -> Principal:
         """Return who sent a request: by its Authorization header, or by the cookie of a browser that signed in.
 
-        Raises Unauthenticated.
+        `address`: where it came from. Raises Unauthenticated.
         """
         authorization = headers.get(b"authorization")
         if authorization is None and (cookie := browsers.cookie_of(headers)):
             return self._by_cookie(cookie, method, headers)
-        return self.authenticate(authorization)
+        return self.authenticate(authorization, is_local=not address or is_loopback(address))
 
-    def authenticate(self, authorization: bytes | None) -> Principal:
-        """Return whose bearer token this is. Raises Unauthenticated."""
+    def authenticate(self, authorization: bytes | None, *, is_local: bool = True) -> Principal:
+        """Return whose bearer token this is; the home's own is good on its machine only. Raises Unauthenticated."""
         if not authorization:
             raise Unauthenticated("Sign in first: the request has no Authorization header")
         scheme, _, token = authorization.partition(b" ")
@@ -84,6 +88,8 @@ class Authenticator:
             raise Unauthenticated("Write the Authorization header as 'Bearer <token>'")
         hashed = _hash(token)
         if hmac.compare_digest(hashed, self._owner_hash):
+            if not is_local:
+                raise Unauthenticated(_NOT_FROM_AFAR)
             return self._owner
         hub = self._hub
         known, now = self._known.get(hashed), hub.clock.now()
@@ -112,7 +118,7 @@ class Authenticator:
         self._remember(hashed, _Known(principal, now + _COOKIE_LOOK_S, stamp))
         return principal
 
-    def identify(self, secret: bytes | None) -> Principal:
+    def identify(self, secret: bytes | None, *, address: str = "") -> Principal:
         """Return for whom somebody may ask tokens: with the home's secret its owner, with a job's token that job.
 
         Raises Unauthenticated.
@@ -126,6 +132,8 @@ class Authenticator:
             raise Unauthenticated(
                 "The header X-IDENTITY-HEADER is not the secret of this home", hint='eval "$(entrepot env)" sets it'
             )
+        if address and not is_loopback(address):
+            raise Unauthenticated(_NOT_FROM_AFAR)
         return self._owner
 
     def _verify(self, token: bytes, hashed: bytes) -> Principal:

@@ -35,6 +35,7 @@ from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import Gateway, open_gateway
+from entrepot.server.identity import exposure
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
@@ -143,6 +144,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
+        exposure.require_people(hub)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
@@ -243,7 +245,8 @@ def _open_planes(
 
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(
-            containers, depots, sas, host=settings.host, port=port, ssl_context=ssl_context, bearer=bearer,
+            containers, depots, sas, host=settings.host if ssl_context else settings.plain_host,
+            port=port, ssl_context=ssl_context, bearer=bearer,
             reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
         )  # fmt: skip
         return plane, plane.start()

@@ -31,7 +31,7 @@ def _token(call: Call) -> Answer:
 
 
 def _issued(call: Call) -> Answer:
-    principal = call.site.authenticator.identify(call.headers.get(b"x-identity-header"))
+    principal = call.site.authenticator.identify(call.headers.get(b"x-identity-header"), address=call.address)
     resource = call.query.get("resource", "")
     if not resource:
         raise InvalidRequest("Say for what the token shall be: ?resource=https://management.azure.com/")
