@@ -26,7 +26,12 @@ NOUNS = {
     "serverless-endpoint": "serverless endpoint",
     "workspace": "workspace",
     "outbound-rule": "outbound rule",
+    "access": "right",
     "account": "subscription",
+    "assignment": "role assignment",
+    "definition": "role definition",
+    "deny-assignment": "deny assignment",
+    "role": "role",
     "group": "resource group",
     "deployment": "deployment",
 }
@@ -58,6 +63,7 @@ GROUPS = {
     "ml serverless-endpoint": "Endpoints without compute of their own.",
     "ml workspace": "Places where a team works.",
     "ml workspace outbound-rule": "What a workspace may reach outside.",
+    "access": "Who may do what, and why.",
     "account": "Who you are here, and tokens.",
     "configure": "Defaults for the options of all commands.",
     "deployment": "ARM templates.",
@@ -66,6 +72,10 @@ GROUPS = {
     "env": "What points Azure's and MLflow's clients at the server.",
     "group": "Resource groups.",
     "rest": "Send any request to the server.",
+    "role": "Roles: what they allow, and who holds them where.",
+    "role assignment": "Who holds which role at which scope.",
+    "role definition": "What roles allow, built-in and your own.",
+    "role deny-assignment": "What is forbidden, whatever roles there are.",
     "run": "Run a command whose Azure and MLflow clients find the server.",
     "status": "Tell whether the server runs.",
     "up": "Start the server.",
@@ -73,9 +83,9 @@ GROUPS = {
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "env", "run")),
+    ("The server", ("up", "down", "status", "env", "run", "access")),
     ("Machine learning", ("ml",)),
-    ("As in az", ("account", "configure", "deployment", "group", "rest", "version")),
+    ("As in az", ("account", "configure", "deployment", "group", "rest", "role", "version")),
 )
 
 VERBS = {
@@ -113,6 +123,8 @@ VERBS = {
 }
 
 COMMANDS = {
+    "access check": "Tell what somebody (you, if nobody is named) may do at a scope, and by which roles.",
+    "access who-can": "Tell who may do something at a scope, or holds a role there, and why.",
     "account clear": "Forget which subscription was set.",
     "account get-access-token": "Print a token for the server.",
     "account list-locations": "List the regions of this server.",
@@ -131,10 +143,16 @@ COMMANDS = {
     "ml job download": "Download a job's logs, artifacts and named outputs.",
     "ml job show-services": "Show the services of a running job.",
     "ml online-deployment get-logs": "Print the log of a deployment.",
+    "ml registry who-can": "Tell who may do something in a registry, or holds a role there, and why.",
     "ml workspace diagnose": "Check what a workspace depends on.",
     "ml workspace provision-network": "Make a workspace's network ready.",
     "ml workspace sync-keys": "Read the keys of a workspace's resources again.",
     "rest": "Send any request to the server, signed in.",
+    "role assignment create": "Give a user, group or service principal a role at a scope.",
+    "role assignment delete": "Take roles back.",
+    "role assignment list": "List who holds which role at a scope.",
+    "role definition create": "Make a role of your own from JSON.",
+    "role deny-assignment create": "Forbid actions to somebody at a scope, whatever roles there are.",
     "run": "Run the command behind -- with the variables that `env` prints, and end as it ends.",
     "status": "Show where the server of this home runs; exit code 3 when it does not.",
     "up": "Start the server: one process for all roles. Ctrl-C ends it.",
@@ -142,6 +160,22 @@ COMMANDS = {
 }
 
 OPTIONS = {
+    "--action": "The action, such as registries/assets/write.",
+    "--actions": "Actions to deny, with * for any part.",
+    "--assignee": "A user's name, a group's name, an application's id or an object's id; everybody, to deny all.",
+    "--assignee-object-id": "The object id of the assignee; nothing is looked up.",
+    "--assignee-principal-type": "What the assignee is.",
+    "--custom-role-only": "Only roles of your own.",
+    "--exclude": "Whom it does not deny.",
+    "--ids": "Ids of role assignments.",
+    "--include-groups": "Roles that the assignee holds through groups too.",
+    "--include-inherited": "Roles from the scopes above too.",
+    "--not-actions": "Actions that are not denied after all.",
+    "--only-here": "At the scope itself, and not below it.",
+    "--read-access": "Who reads without a role: nobody (rbac) or everybody in the tenant (tenant).",
+    "--role": "Name or GUID of a role.",
+    "--role-definition": "A role as JSON, or a file of it.",
+    "--scope": "Where: /, an ARM id, or azureml://registries/NAME[/TYPE/NAME[/versions/VERSION]].",
     "--add": "Add to a list: --add path.to.list key=value, or a string or JSON.",
     "--all": "Everything: artifacts and all named outputs.",
     "--all-results": "Return all, not only the newest.",

@@ -81,8 +81,9 @@ def holders_of(hub: Hub, principal: Principal) -> tuple[str, ...]:
 
 
 def somebody(hub: Hub, id: str) -> Principal:
-    """Return a principal of whom only the id is known."""
-    return Principal(id=id, name="", tenant=hub.settings.tenant)
+    """Return a principal of whom only the id is known, with the groups that the directory puts it in."""
+    known = hub.standing.of(hub.documents, id, hub.clock.now())
+    return Principal(id=id, name="", tenant=hub.settings.tenant, groups=known.groups if known else ())
 
 
 def is_public(scope_key: str) -> bool:

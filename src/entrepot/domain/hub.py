@@ -48,19 +48,6 @@ class Principal:
     groups: tuple[str, ...] = ()
     within: str = ""
 
-    def remembered(self) -> dict[str, Any]:
-        """Return what is kept of who asked for work that is done later; `recalled` reads it."""
-        return {
-            "id": self.id, "name": self.name, "kind": self.kind, "tenant": self.tenant, "groups": list(self.groups),
-            "within": self.within,
-        }  # fmt: skip
-
-    @classmethod
-    def recalled(cls, who: Mapping[str, Any], *, via: str | None = None) -> "Principal":
-        """Return who asked for the work. What a job's token asks for stays as narrow as that token."""
-        groups, within = tuple(who.get("groups", ())), who.get("within", "")
-        return cls(who["id"], who["name"], who.get("kind", "User"), who.get("tenant", ""), via, groups, within)
-
 
 @dataclass(frozen=True, slots=True)
 class Hub:

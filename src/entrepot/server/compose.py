@@ -34,7 +34,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
-from entrepot.server.gateway.gateway import Gateway, open_gateway
+from entrepot.server.gateway.gateway import open_gateway
 from entrepot.server.identity import exposure
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
@@ -104,19 +104,18 @@ class Composition:
     application: Application
     workers: Workers
     planes: tuple[DataPlane, ...]
-    gateway: Gateway
     pools: tuple[ThreadPoolExecutor, ...]
     depots: LocalDepots | CloudDepots
 
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
         self.workers.start()
-        self.gateway.start()
+        self.site.gateway.start()
 
     def stop(self) -> None:
         """End the workers and the data plane; whoever waits in a request gives up."""
         self.site.stopping.set()
-        self.gateway.stop()
+        self.site.gateway.stop()
         self.workers.stop()
         for plane in self.planes:
             plane.stop()
@@ -157,9 +156,9 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         site = Site(
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
-            router=Router(ROUTES), version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
+            router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
         )  # fmt: skip
-        composition = _assembled(site, tls, planes, gateway, depots)
+        composition = _assembled(site, tls, planes, depots)
         undo.pop_all()
         return composition
 
@@ -186,13 +185,13 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
 
 
 def _assembled(
-    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], gateway: Gateway, depots: LocalDepots | CloudDepots
+    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots
 ) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site, tls), planes, gateway, (writers, waiters), depots)
+    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots)
 
 
 def _workers(site: Site, tls: TlsFiles) -> Workers:

@@ -7,6 +7,7 @@ from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
 from entrepot.server.routing import Router
 from entrepot.wire.openapi import Operation
@@ -64,7 +65,7 @@ class Site:
     authenticator: Authenticator
     router: Router
     version: str
-    gateway_secret: str
+    gateway: Gateway
     operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
 

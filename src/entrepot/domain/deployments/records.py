@@ -23,8 +23,8 @@ Json = Any
 TYPE = "Microsoft.Resources/deployments"
 ACCEPTED, RUNNING, SUCCEEDED, FAILED, CANCELED = "Accepted", "Running", "Succeeded", "Failed", "Canceled"
 FINAL = (SUCCEEDED, FAILED, CANCELED)
-SKIPPED = "Skipped"
-"""The state of an operation that has nothing to do: its condition is false, or this server has it within."""
+NOT_STARTED, SKIPPED = "NotStarted", "Skipped"
+"""The states of an operation that waits, and of one that has nothing to do: its condition is false, or it is within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,10 @@ def opened(hub: Hub, target: Target) -> tuple[Principal, Template] | None:
 
 
 def operations(target: Target, record: Mapping[str, Json]) -> list[Json]:
-    """Return a deployment's operations as ARM lists them, one for each resource of the template."""
+    """Return a deployment's operations as ARM lists them, one for each resource that was begun.
+
+    Azure lists no others either, and azure-ai-ml 1.35 stumbles over types that a workspace's template leaves out.
+    """
     return [
         {
             "id": f"{target.id}/operations/{digest_of(item['id'].encode())[:16].upper()}",
@@ -147,12 +150,13 @@ def operations(target: Target, record: Mapping[str, Json]) -> list[Json]:
             },
         }
         for item in (record.get("entrepot") or {}).get("operations", ())
+        if item["state"] not in (NOT_STARTED, SKIPPED)
     ]  # fmt: skip
 
 
 def _operations(template: Template) -> list[Json]:
     return [
-        {"id": resource.id, "type": resource.type, "name": resource.name, "state": "NotStarted"}
+        {"id": resource.id, "type": resource.type, "name": resource.name, "state": NOT_STARTED}
         | ({"existing": True} if resource.is_existing else {})
         for resource in template.resources
     ]

@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from entrepot.core.errors import AccessDenied, Unauthenticated
+from entrepot.core.errors import Unauthenticated
 from entrepot.domain.access import scope_key_of
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity.standing import Holder
@@ -88,19 +88,6 @@ def admit(hub: Hub, claims: Mapping[str, Json]) -> Principal:
         raise Unauthenticated(f"{holder.name} has signed out")
     within = scope_key_of(claims["workspace"]) if claims.get("workspace") else ""
     return principal_of(hub, holder, via=claims.get("job") or None, within=within)
-
-
-def of_now(hub: Hub, who: Principal) -> Principal:
-    """Return a principal that was remembered, with its groups of now. Raises AccessDenied when it is switched off.
-
-    One that the directory never had is taken as it was remembered.
-    """
-    holder = hub.standing.of(hub.documents, who.id, hub.clock.now())
-    if holder is None:
-        return who
-    if not holder.is_enabled:
-        raise AccessDenied(f"The account {holder.name} is switched off: what it asked for is not done any more")
-    return replace(who, groups=holder.groups)
 
 
 def require_running(hub: Hub, principal: Principal) -> None:

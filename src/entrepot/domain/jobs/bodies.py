@@ -9,6 +9,7 @@ from entrepot.core.digests import digest_json, digest_of
 from entrepot.core.errors import InvalidReference
 from entrepot.core.ids import DatastorePath, WorkspaceScope, parse_reference
 from entrepot.domain import datastores
+from entrepot.domain.authorization import delegation
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, records
 from entrepot.domain.jobs.graph import Literal, Located, NodePath, Result, Source
@@ -197,10 +198,9 @@ def _step_properties(submission: Submission, plan: Plan) -> dict[str, Json]:
 
 
 def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
-    who = submission.principal
     ours: dict[str, Json] = {
         "root": submission.name,
-        "submittedBy": who.remembered(),
+        "submittedBy": delegation.remembered(submission.hub, submission.principal),
         "componentId": plan.component.ref.id if plan.component else None,
         "outputs": {},
         "inputs": {},

@@ -21,7 +21,7 @@ from entrepot.domain import access, datastores
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
-from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.scopes import home
 from entrepot.store import snapshots
@@ -196,7 +196,7 @@ def register(hub: Hub, record: Record) -> None:
 def _create(hub: Hub, record: Record, ref: AssetRef, properties: dict[str, Json], *, is_chosen: bool) -> None:
     while True:
         try:
-            catalog.create(hub, record.submitter, ref, properties)
+            catalog.create(hub, submitter(hub, record), ref, properties)
         except AlreadyExists:  # another job took the version that was next when this one was done
             if is_chosen:
                 raise

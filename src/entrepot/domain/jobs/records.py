@@ -13,6 +13,7 @@ from entrepot.core.digests import digest_of
 from entrepot.core.errors import NotFound
 from entrepot.core.ids import WorkspaceScope
 from entrepot.core.nouns import PROVIDER
+from entrepot.domain.authorization.delegation import recalled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Append, Change, Document, Enqueue, Facet, Put
 
@@ -101,16 +102,16 @@ class Record:
         """True for what is made of other jobs: pipelines, nested ones too, and sweeps."""
         return self.properties["jobType"] in (PIPELINE, SWEEP)
 
-    @property
-    def submitter(self) -> Principal:
-        """Who submitted it, for whom it acts."""
-        return Principal.recalled(self.ours["submittedBy"], via=self.name)
-
     def put(self) -> Put:
         """Return the change that writes the body over the revision that was read."""
         archived = bool(self.properties.get("isArchived"))
         found = facets(self.scope, self.body)
         return Put(self.document.key, self.body, match=self.document.revision, is_archived=archived, facets=found)
+
+
+def submitter(hub: Hub, record: Record) -> Principal:
+    """Return who submitted a job, for whom it acts, with the groups it is in now. Raises AccessDenied."""
+    return recalled(hub, record.ours["submittedBy"], via=record.name)
 
 
 def key_of(scope: WorkspaceScope, name: str) -> str:

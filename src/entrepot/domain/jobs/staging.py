@@ -23,7 +23,7 @@ from entrepot.domain.assets.stock import Source
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, outputs
 from entrepot.domain.jobs.parallel import driver
-from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import MODEL_TYPES
 from entrepot.domain.jobs.tracking import experiments
 from entrepot.domain.scopes import home
@@ -157,7 +157,7 @@ def variables_of(hub: Hub, record: Record, layout: Layout, identity: JobIdentity
     experiment = record.properties["experimentName"]
     document = experiments.find_by_name(hub, scope, experiment)
     experiment_id = document.body["experiment_id"] if document else experiments.id_of(scope, experiment)
-    url, token = identity.tracking_url(scope), identity.token(record.submitter, record.body)
+    url, token = identity.tracking_url(scope), identity.token(submitter(hub, record), record.body)
     found = {
         "AZUREML_RUN_ID": record.name,
         "AZUREML_ROOT_RUN_ID": ours["root"],
@@ -216,7 +216,7 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
         return Input(name, kind, uri, text=uri)
     standing = home(hub, record.scope)
     expected = MODEL if kind in MODEL_TYPES else DATA
-    source = sources.resolve(hub, record.submitter, uri, home=standing, kind=expected)
+    source = sources.resolve(hub, submitter(hub, record), uri, home=standing, kind=expected)
     if source is None:
         manifest = _fetch(hub, standing.region, uri, name=name)
         return Input(name, kind, uri, manifest=manifest, region=standing.region, is_file=True)

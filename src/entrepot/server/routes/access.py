@@ -24,7 +24,8 @@ def _put_assignment(call: Call) -> Answer:
     given = call.properties
     document = assignments.assign(
         call.hub, call.principal, role=wanted(given, "roleDefinitionId"), assignee=wanted(given, "principalId"),
-        assignee_kind=str(given.get("principalType") or "User"), scope=scope_in(call.path), name=call.params["id"],
+        assignee_kind=str(given.get("principalType") or "User"), description=str(given.get("description") or ""),
+        scope=scope_in(call.path), name=call.params["id"],
         request_id=call.request_id,
     )  # fmt: skip
     return reply_document(document, status=201)  # azure-cli takes nothing else for a success
