@@ -37,7 +37,7 @@ def test_loopback_is_known_however_it_is_written(address: str) -> None:
     ("given", "told"),
     [
         ((), ("Listening on 0.0.0.0 lets other machines in", "--hostname")),
-        (("--hostname", "localhost"), ("nobody could sign in", "entrepot ad user create", "oidc_providers")),
+        (("--hostname", "localhost"), ("nobody could sign in", "az ad user create", "oidc_providers")),
     ],
 )
 def test_a_server_that_would_let_others_in_unprepared_says_what_to_do(

@@ -29,6 +29,7 @@ NOUNS = {
     "access": "right",
     "account": "subscription",
     "assignment": "role assignment",
+    "audit": "audit entry",
     "definition": "role definition",
     "deny-assignment": "deny assignment",
     "role": "role",
@@ -65,6 +66,7 @@ GROUPS = {
     "ml workspace outbound-rule": "What a workspace may reach outside.",
     "access": "Who may do what, and why.",
     "account": "Who you are here, and tokens.",
+    "audit": "Who did what, and what was refused.",
     "configure": "Defaults for the options of all commands.",
     "deployment": "ARM templates.",
     "deployment group": "Deploy ARM templates to a resource group.",
@@ -83,7 +85,7 @@ GROUPS = {
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "env", "run", "access")),
+    ("The server", ("up", "down", "status", "env", "run", "access", "audit")),
     ("Machine learning", ("ml",)),
     ("As in az", ("account", "configure", "deployment", "group", "rest", "role", "version")),
 )
@@ -124,6 +126,10 @@ VERBS = {
 
 COMMANDS = {
     "access check": "Tell what somebody (you, if nobody is named) may do at a scope, and by which roles.",
+    "audit export": "Write entries of the audit trail as JSON lines, oldest first.",
+    "audit list": "List the newest entries of the audit trail.",
+    "audit trim": "Remove old entries of the audit trail; the rest goes on to verify.",
+    "audit verify": "Tell whether the audit trail is as it was written; fails when it is not.",
     "access who-can": "Tell who may do something at a scope, or holds a role there, and why.",
     "account clear": "Forget which subscription was set.",
     "account get-access-token": "Print a token for the server.",
@@ -160,6 +166,12 @@ COMMANDS = {
 }
 
 OPTIONS = {
+    "--before": "A time, such as 2026-01-01.",
+    "--from": "Not before this time.",
+    "--outcome": "How it ended.",
+    "--principal": "Id or name of who acted.",
+    "--request-id": "The x-ms-request-id of an answer.",
+    "--to": "Not after this time.",
     "--action": "The action, such as registries/assets/write.",
     "--actions": "Actions to deny, with * for any part.",
     "--assignee": "A user's name, a group's name, an application's id or an object's id; everybody, to deny all.",

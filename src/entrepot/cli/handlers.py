@@ -35,6 +35,7 @@ MODULES: dict[str, str] = {
     "group": "groups create delete exists list show",
     "deployment": "deployments create delete list show validate what-if",
     "role": "access.roles create delete list show update",
+    "audit": "access.trail export list trim verify",
     "access": "access.questions check who-can",
     "configure": "configuring configure",
     "rest": "rest rest",

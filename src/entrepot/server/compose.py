@@ -14,6 +14,8 @@ from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
+from entrepot.domain.audit.keeping import Auditor
+from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.authorization import assignments
 from entrepot.domain.deployments import running
 from entrepot.domain.endpoints import provisioning, replicas
@@ -43,7 +45,6 @@ from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
-    access,
     arm,
     assets,
     batch_endpoints,
@@ -63,6 +64,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
+from entrepot.server.routes.governance import access, audit
 from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
@@ -84,7 +86,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections,
+    computes, connections, audit,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -111,6 +113,7 @@ class Composition:
         """Begin the work that an earlier process left, and all that comes."""
         self.workers.start()
         self.site.gateway.start()
+        self.site.auditor.start()
 
     def stop(self) -> None:
         """End the workers and the data plane; whoever waits in a request gives up."""
@@ -125,6 +128,7 @@ class Composition:
         self.stop()
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
+        self.site.auditor.stop()
         self.site.hub.documents.close()
         self.depots.close()
 
@@ -157,6 +161,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
+            auditor=_auditor(hub),
         )  # fmt: skip
         composition = _assembled(site, tls, planes, depots)
         undo.pop_all()
@@ -169,6 +174,13 @@ def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depot
     sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
     hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
     return hub
+
+
+def _auditor(hub: Hub) -> Auditor:
+    """Return what keeps the audit trail. Its key and its memory are not in the database that it seals."""
+    home = hub.settings.home
+    key = partial(load_key, home / "keys" / "audit.key")
+    return Auditor(hub, Notary(key, home / "audit" / "newest.json", is_alone=not hub.settings.database_url))
 
 
 def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles) -> tuple[TokenSigner, Authenticator]:

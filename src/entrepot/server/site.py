@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
+from entrepot.domain.audit.keeping import Auditor
 from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
@@ -64,6 +65,7 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     router: Router
+    auditor: Auditor
     version: str
     gateway: Gateway
     operations: tuple[Operation, ...]

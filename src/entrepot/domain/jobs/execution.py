@@ -22,6 +22,7 @@ from entrepot.domain.authorization.delegation import require_assets
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import logs, outputs, records, reuse, staging
+from entrepot.domain.jobs.control_flow import controls
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.staging import JobIdentity, Layout
 from entrepot.domain.scopes import home
@@ -211,6 +212,7 @@ def _end(hub: Hub, work: Work, record: Record, status: Status) -> None:
     named: dict[str, Digest] = {}
     if is_good:
         wanted = record.ours["order"]["outputs"]
+        controls.complete(hub, record, folder / "outputs")
         named = {name: outputs.keep(hub, record.scope, folder / "outputs" / name) for name in wanted}
     loose = folder / "code" / outputs.DEFAULT_OUTPUTS
     kept = outputs.keep(hub, record.scope, loose) if loose.is_dir() and any(loose.iterdir()) else None

@@ -28,7 +28,8 @@ COMPLETED = "Completed"
 FAILED = "Failed"
 CANCELED = "Canceled"
 CANCEL_REQUESTED = "CancelRequested"
-TERMINAL = (COMPLETED, FAILED, CANCELED)
+SKIPPED = "Skipped"  # a node whose condition did not hold, or that needs an output of such a one
+TERMINAL = (COMPLETED, FAILED, CANCELED, SKIPPED)
 
 BATCH_ENDPOINT = "batchEndpoint"  # facets of the jobs that an endpoint's invocations made
 BATCH_DEPLOYMENT = "batchDeployment"
@@ -39,7 +40,9 @@ NODE_QUEUE = "node"
 COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
-PARALLEL = "Parallel"
+PARALLEL = "parallel"  # what a job is in truth, where ARM has no word for it: azure-ai-ml reads no others
+DO_WHILE = "do_while"
+PARALLEL_FOR = "parallel_for"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -99,7 +102,7 @@ class Record:
 
     @property
     def is_parent(self) -> bool:
-        """True for what is made of other jobs: pipelines, nested ones too, and sweeps."""
+        """True for what is made of other jobs: pipelines, nested ones too, sweeps and loops."""
         return self.properties["jobType"] in (PIPELINE, SWEEP)
 
     def put(self) -> Put:

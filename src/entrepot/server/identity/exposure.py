@@ -36,8 +36,8 @@ def require_people(hub: Hub) -> None:
         return
     raise StateConflict(
         f"Listening on {settings.host} lets other machines in, but nobody could sign in: the directory is empty",
-        hint="start it on this machine first (entrepot up), then: entrepot ad user create --display-name NAME "
-        "--user-principal-name NAME@DOMAIN --password PASSWORD, or entrepot ad sp create-for-rbac; or name an outside "
+        hint="start it on this machine first (entrepot up), then: az ad user create --display-name NAME "
+        "--user-principal-name NAME@DOMAIN --password PASSWORD, or az ad sp create-for-rbac; or name an outside "
         "provider in oidc_providers",
     )
 

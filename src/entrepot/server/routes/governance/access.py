@@ -8,8 +8,8 @@ from entrepot.server.calls import Answer, Call, reply, reply_document, reply_emp
 from entrepot.server.places import GROUP, REGISTRY, SUBSCRIPTION, WORKSPACE
 from entrepot.server.routing import Route
 from entrepot.store.documents import Page
-from entrepot.wire.access import access_filter, admits_role, scope_in, wanted
 from entrepot.wire.arm import LARGEST_PAGE, next_url, page_body
+from entrepot.wire.governance.access import access_filter, admits_role, scope_in, wanted
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _OWN = "everybody may know what they may do themselves"
