@@ -45,6 +45,7 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) --upgrade requirements/sdk.in -o requirements/sdk.txt
+	$(COMPILE) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
 	$(COMPILE) --upgrade --python-version 3.7 --only-binary :all: requirements/serving.in \
 		-o src/entrepot/runtime/serving/requirements.txt
 	$(COMPILE) --upgrade --allow-unsafe requirements/az.in -o requirements/az.txt

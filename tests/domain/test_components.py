@@ -108,7 +108,7 @@ def test_the_same_code_under_another_random_name_is_the_same_component(hub: Hub,
     "again",
     [
         {"inputs": {"n": {"type": "integer", "default": "1", "optional": "True"}}},
-        {"display_name": "Shown", "_source": "REMOTE.REGISTRY", "$schema": "x", "tags": {"a": "b"}},
+        {"_source": "REMOTE.REGISTRY", "$schema": "x", "tags": {"a": "b"}},
         {"is_deterministic": True, "outputs": {}, "resources": None},
     ],
 )
@@ -117,6 +117,19 @@ def test_specs_that_mean_the_same_are_the_same(hub: Hub, registry: RegistryScope
     base = {"environment": ENV, "inputs": {"n": {"type": "integer", "default": 1, "optional": True}}}
     first = component(hub, registry, base)
     assert component(hub, registry, {**base, **again}).revision == first.revision
+
+
+def test_what_is_said_of_a_component_may_change_in_its_spec_too(hub: Hub, registry: RegistryScope) -> None:
+    environment(hub, registry)
+    first = component(hub, registry, {"environment": ENV})
+    named = component(hub, registry, {"environment": ENV, "display_name": "Shown"})
+    spec = first.body["properties"]["componentSpec"]
+    assert named.body["properties"]["componentSpec"] == {**spec, "display_name": "Shown"}
+    ref = catalog.ref_of(first.body)
+    told = catalog.update(hub, OWNER, ref, {"description": "trains", "tags": {"a": "b"}}).body["properties"]
+    assert (told["description"], told["tags"]) == ("trains", {"a": "b"})
+    shown = told["componentSpec"]
+    assert (shown["display_name"], shown["description"], shown["tags"]) == ("Shown", "trains", {"a": "b"})
 
 
 def test_a_conflict_of_components_names_the_very_field(hub: Hub, registry: RegistryScope) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from entrepot.testing.live import LiveServer, Reply, live
 from tests.environments import made
+from tests.identity.robot import Robot
 
 Json = Any
 
@@ -67,18 +68,41 @@ class House:
         form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
         return self.token({**form, "scope": "https://management.azure.com/.default"})
 
-    def azure_identity(self, credential: str, **environment: str) -> Json:
-        """Have the genuine library get a token, in a process of its own; return what it said."""
+    def user(self, name: str, password: str) -> str:
+        """Add a person; return their id."""
+        body = {
+            "displayName": name,
+            "userPrincipalName": f"{name}@contoso.test",
+            "passwordProfile": {"password": password},
+        }
+        id: str = self.made("users", body)["id"]
+        return id
+
+    def robot(self) -> Robot:
+        """Return a browser."""
+        return Robot(self.server.file.authority)
+
+    def azure_identity(
+        self, credential: str, environment: Mapping[str, str], *, on_code: Callable[[str], None] | None = None
+    ) -> Json:
+        """Have the genuine library get a token, in a process of its own; return what it said.
+
+        `on_code` is called with the code that a person would be told to type.
+        """
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         local = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
         trust = {"REQUESTS_CA_BUNDLE": self.server.file.authority, "SSL_CERT_FILE": self.server.file.authority}
         authority = {"AZURE_AUTHORITY_HOST": self.server.file.https_url, "AZURE_TENANT_ID": TENANT}
-        run = subprocess.run(
+        with subprocess.Popen(
             [self.python, str(SCRIPT), credential], env={**kept, **local, **trust, **authority, **environment},
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert run.returncode == 0, run.stderr[-3000:]
-        return json.loads(run.stdout.splitlines()[-1])
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as run:  # fmt: skip
+            if on_code is not None:
+                assert run.stdout is not None
+                on_code(run.stdout.readline().removeprefix("CODE ").strip())
+            told, errors = run.communicate(timeout=300)
+        assert run.returncode == 0, errors[-3000:]
+        return json.loads(told.splitlines()[-1])
 
 
 @pytest.fixture(scope="package")

@@ -20,17 +20,29 @@ def _credential(kind: str) -> Any:
         return genuine.EnvironmentCredential(**({} if tenant == "adfs" else known))
     if kind == "default":
         return genuine.DefaultAzureCredential()
+    if kind == "certificate":
+        return genuine.CertificateCredential(tenant, client, os.environ["CERTIFICATE"], **known)
+    if kind == "assertion":
+        return genuine.ClientAssertionCredential(tenant, client, lambda: os.environ["ASSERTION"], **known)
+    if kind == "device":
+        return genuine.DeviceCodeCredential(
+            tenant_id=tenant, prompt_callback=lambda _, code, __: print("CODE", code, flush=True), timeout=120, **known
+        )
+    if kind == "browser":
+        return genuine.InteractiveBrowserCredential(tenant_id=tenant, timeout=120, **known)
     raise SystemExit(f"unknown credential {kind}")
 
 
 def main(kind: str) -> None:
     """Print the token, or the error that the library raised."""
     try:
-        token = _credential(kind).get_token(SCOPE)
+        credential = _credential(kind)
+        token = credential.get_token(SCOPE)
+        second = credential.get_token(os.environ["SECOND_SCOPE"]).token if "SECOND_SCOPE" in os.environ else ""
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
     else:
-        print(json.dumps({"token": token.token, "expires_on": token.expires_on}))
+        print(json.dumps({"token": token.token, "expires_on": token.expires_on, "second": second}))
 
 
 if __name__ == "__main__":

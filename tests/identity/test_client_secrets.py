@@ -26,7 +26,7 @@ def test_azure_identity_signs_a_service_in(genuine: House, kind: str) -> None:
     known = {"AZURE_CLIENT_ID": app.app_id, "AZURE_CLIENT_SECRET": app.secret}
     if kind == "default":  # unmodified scripts: ADFS's addresses spare them the question to the Internet
         known["AZURE_TENANT_ID"] = "adfs"
-    told = genuine.azure_identity(kind, **known)
+    told = genuine.azure_identity(kind, known)
     assert "token" in told, told
     said = claims(told["token"])
     assert (said["oid"], said["appid"], said["tid"], said["idtyp"]) == (app.principal_id, app.app_id, TENANT, "app")

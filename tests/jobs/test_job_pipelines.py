@@ -15,7 +15,7 @@ from entrepot.core.errors import (
     Unsupported,
 )
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
-from entrepot.core.nouns import CODE, COMPONENT
+from entrepot.core.nouns import CODE, COMPONENT, DATA
 from entrepot.domain import replication, work, workspaces
 from entrepot.domain.assets import catalog
 from entrepot.domain.authorization import assignments
@@ -367,3 +367,30 @@ def test_a_pipeline_component_is_submitted_as_a_job(house: House) -> None:
     house.submit("p", {"jobType": "Pipeline", "componentId": nested})
     assert house.finish("p")["properties"]["status"] == "Completed"
     assert catalog.ref_of({"id": house.job("p")["entrepot"]["componentId"]}).kind is COMPONENT
+
+
+def test_outputs_of_pipelines_and_of_reused_steps_become_assets(house: House) -> None:
+    append = house.component("append", APPEND, **COPY)
+    named = {"o": {"jobOutputType": "uri_folder", "name": "inner"}}
+    exported = {"o": "${{parent.outputs.whole}}"}
+    jobs = {"a": {**step(append, "one"), "outputs": named}, "b": {**step(append, "two", "a"), "outputs": exported}}
+    whole = {"whole": {"jobOutputType": "uri_folder", "assetName": "outer", "assetVersion": "9"}}
+    for name in ("first", "second"):
+        house.pipeline(name, jobs, outputs=whole)
+        assert house.finish(name)["properties"]["status"] == "Completed"
+    assert house.nodes("second")["a"]["entrepot"]["reuse"]["reused"] is True
+    found = catalog.get(house.hub, OWNER, AssetRef(house.scope, DATA, "outer", "9")).body["properties"]
+    assert found["dataType"] == "uri_folder"
+    versions = catalog.versions(house.hub, OWNER, house.scope, DATA, "inner").documents
+    assert sorted(document.body["name"] for document in versions) == ["1", "2"]
+
+
+def test_a_pipeline_whose_output_cannot_become_the_asset_fails_and_says_why(house: House) -> None:
+    append = house.component("append", APPEND, **COPY)
+    jobs = {"a": {**step(append, "one"), "outputs": {"o": "${{parent.outputs.whole}}"}}}
+    whole = {"whole": {"jobOutputType": "uri_folder", "assetName": "outer", "assetVersion": "9"}}
+    house.pipeline("first", jobs, outputs=whole)
+    house.finish("first")
+    house.pipeline("other", {"a": {**jobs["a"], **step(append, "two")}}, outputs=whole)
+    error = house.finish("other")["properties"]["error"]
+    assert "outer:9 already exists" in error["message"]

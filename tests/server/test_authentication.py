@@ -15,6 +15,7 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting, memberships
 from entrepot.domain.identity.granting import Granted
 from entrepot.server.authentication import Authenticator
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import BELIEVED_S, SIGNS_S, SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.testing.hub import OWNER, close_hub, make_hub
@@ -56,9 +57,10 @@ class Desk:
 def _desk(folder: Path, hub: Hub, watch: Watch, user: str) -> Desk:
     keys = SigningKeys(folder / "keys" / "signing", hub.documents, watch)
     signer = TokenSigner(keys, tenant=hub.settings.tenant, clock=watch, addresses=[ADDRESS])
-    return Desk(
-        hub, watch, signer, Authenticator(hub, owner_token="secret-token", owner=HOME_OWNER, signer=signer), user
+    authenticator = Authenticator(
+        hub, owner_token="secret-token", owner=HOME_OWNER, signer=signer, issuers=Issuers(watch)
     )
+    return Desk(hub, watch, signer, authenticator, user)
 
 
 @pytest.fixture

@@ -54,7 +54,11 @@ def test_a_job_runs_and_tells_of_itself_in_both_services(server: LiveServer, pro
     run = server.call("GET", f"{HISTORY}{workspace}/runs/j1").json
     assert (run["runId"], run["status"], run["displayName"]) == ("j1", "Completed", "shown")
     data = server.call("POST", f"{HISTORY}{workspace}/rundata", {"runId": "j1"}).json
-    assert data["runMetadata"]["outputs"] == {}
+    told = {"assetId": "azureml://jobs/j1/outputs/out", "type": "uri_folder"}
+    assert data["runMetadata"]["outputs"] == {"out": told}
+    asked = {"values": [told["assetId"], "azureml://jobs/nobody/outputs/out", "nonsense"]}
+    places = server.call("POST", f"/data/v1.0{workspace}/dataversion/batchGetResolvedUris", asked).json["values"]
+    assert [(id, "datastores/" in place["uri"]) for id, place in places.items()] == [(told["assetId"], True)]
     reference = server.call("POST", f"{workspace}/jobs/j1/datarefs", {"output": "out"}).json
     assert reference["blobReferenceForConsumption"]["prefix"].endswith("/out")
     missing = server.call("POST", f"{workspace}/jobs/j1/datarefs", {"output": "nope"})

@@ -6,10 +6,13 @@ from entrepot.server.compose import ROUTES
 
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
-    "/msi/token",  # a secret in another header
+    "/msi/token", "/gateway/authorize",  # a secret in another header
     "/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys",
     "/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token",  # the proof is in the body
+    "/{tenant}/oauth2/v2.0/devicecode", "/{tenant}/oauth2/devicecode",
+    "/{tenant}/oauth2/v2.0/authorize", "/{tenant}/oauth2/authorize", "/device", "/login",  # pages to sign in on
+    "/{tenant}/oauth2/v2.0/logout", "/logout",
     "/azmirror/extensions/index.json", "/azmirror/extensions/extensionCommandTree.json", "/azmirror/extensions/{file}",
     "/registrymanagement/v1.0/registries/{registry}/discovery",
 }  # fmt: skip
@@ -24,8 +27,9 @@ def test_every_route_names_an_action_or_says_why_not() -> None:
 def test_strangers_reach_only_discovery_health_and_signed_addresses() -> None:
     opened = {route.template for route in ROUTES if route.is_anonymous}
     assert {template for template in opened if "/logs/" not in template} == ANONYMOUS
+    signing_in = ("/token", "/devicecode", "/authorize", "/device", "/login")
     posts = {route.template for route in ROUTES if route.is_anonymous and route.method != "GET"}
-    assert posts == {template for template in ANONYMOUS if template.endswith("/token")} - {"/msi/token"}
+    assert all(template.endswith(signing_in) for template in posts - {"/msi/token"}), posts
 
 
 def test_reads_are_gets_and_only_gets_run_in_the_loop() -> None:

@@ -6,7 +6,7 @@ from entrepot.wire.errors import STATUS, error_body, internal_error_body, status
 
 def test_every_category_has_a_status() -> None:
     assert set(STATUS) == set(Category)
-    assert (status_of(NotFound("x")), status_of(AlreadyExists("x")), status_of(Unsupported("x"))) == (404, 409, 501)
+    assert (status_of(NotFound("x")), status_of(AlreadyExists("x")), status_of(Unsupported("x"))) == (404, 409, 400)
 
 
 def test_an_error_has_arms_shape_and_carries_its_hint() -> None:

@@ -233,7 +233,7 @@ def _parse_long_pointer(text: str) -> AssetPointer | None:
             scope = RegistryScope(parts["reg"])
         elif parts.get("ws"):
             scope = WorkspaceScope(parts["sub"], parts["rg"], parts["ws"])
-        name, label = match["name"], match["label"]
+        name, label = match["name"].removeprefix("azureml:"), match["label"]  # azure-ai-ml 1.35 leaves it on labels
         if match["version"] is None and label is None and "@" in name:
             name, _, label = name.partition("@")
         return AssetPointer(found, name, match["version"], label, scope, parts.get("guid"))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from entrepot.core.errors import InvalidName, InvalidRequest, NotFound
+from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, Unsupported
 from entrepot.core.ids import Region, WorkspaceScope
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
@@ -13,6 +13,8 @@ from entrepot.store.documents import Delete, Document, Page, Put, View
 Json = Any
 
 DEFAULT = "cpu-cluster"
+SIZE = "STANDARD_DS3_V2"  # a name that scripts know; every compute target is this machine
+_KINDS = ("AmlCompute", "ComputeInstance")
 READ = f"{PROVIDER}/workspaces/computes/read"
 WRITE = f"{PROVIDER}/workspaces/computes/write"
 DELETE = f"{PROVIDER}/workspaces/computes/delete"
@@ -26,7 +28,7 @@ def key_of(scope: WorkspaceScope, name: str) -> str:
 def new_default(hub: Hub, principal: Principal, scope: WorkspaceScope, region: Region) -> Put:
     """Return the change that adds `cpu-cluster` to a new workspace."""
     cluster = {
-        "vmSize": "STANDARD_DS3_V2",
+        "vmSize": SIZE,
         "vmPriority": "Dedicated",
         "osType": "Linux",
         "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT2M"},
@@ -63,8 +65,7 @@ def put(
         raise InvalidName(f"{name!r} is not a compute name: use 2 to 32 letters, digits or '-', the first a letter")
     found = home(hub, scope)
     access.require(hub, principal, WRITE, scope.key, request_id=request_id)
-    if not (body.get("properties") or {}).get("computeType"):
-        raise InvalidRequest("A compute target needs properties.computeType, such as AmlCompute", target="computeType")
+    _check_kind(body.get("properties") or {})
     existing = hub.documents.get(key_of(scope, name))
     fresh = _body(hub, principal, scope, name, found.region, body)
     if existing is not None:
@@ -73,12 +74,34 @@ def put(
     return hub.documents.commit([Put(key_of(scope, name), fresh), record])[0], existing is None
 
 
+def switch(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, state: str, *, request_id: str = ""
+) -> None:
+    """Note that a compute instance is Running or Stopped. Raises NotFound, InvalidRequest for a cluster."""
+    document = get(hub, principal, scope, name)
+    access.require(hub, principal, WRITE, scope.key, request_id=request_id)
+    body = document.body
+    if body["properties"]["computeType"] != "ComputeInstance":
+        raise InvalidRequest(f"Compute {name!r} is a cluster: only compute instances are started and stopped")
+    body["properties"]["properties"]["state"] = state
+    note = audit.record(principal, WRITE, target=body["id"], now=hub.clock.now(), request_id=request_id)
+    hub.documents.commit([Put(document.key, body, match=document.revision), note])
+
+
 def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> None:
     """Remove a compute target. Raises NotFound, AccessDenied."""
     document = get(hub, principal, scope, name)
     access.require(hub, principal, DELETE, scope.key, request_id=request_id)
     record = audit.record(principal, DELETE, target=document.body["id"], now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([Delete(document.key), record])
+
+
+def _check_kind(properties: Json) -> None:
+    kind = properties.get("computeType")
+    if not kind:
+        raise InvalidRequest("A compute target needs properties.computeType, such as AmlCompute", target="computeType")
+    if kind not in _KINDS:
+        raise Unsupported(f"Compute of the type {kind}", instead=f"Create one of {' or '.join(_KINDS)}.")
 
 
 def _body(
@@ -95,6 +118,9 @@ def _body(
         "createdOn": created["createdAt"],
         "modifiedOn": created["createdAt"],
     }
+    properties["properties"] = dict(properties.get("properties") or {})
+    if properties["computeType"] == "ComputeInstance":
+        properties["properties"].setdefault("state", "Running")
     return {
         "id": f"{scope.arm_id}/computes/{name}",
         "name": name,

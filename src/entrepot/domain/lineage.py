@@ -56,6 +56,11 @@ def shared(source: str, copy: str, body: Json = None) -> Link:
     return Link(source, SHARED, copy, body)
 
 
+def deployed(server: str, thing: str) -> Link:
+    """Return the edge: an endpoint deployed a deployment, or a deployment a model."""
+    return Link(server, DEPLOYED, thing)
+
+
 def edges(hub: Hub, principal: Principal, name: str, *, depth: int = 10, direction: str = "both") -> tuple[Edge, ...]:
     """Return the edges within `depth` steps of an asset or job, nearest first.
 

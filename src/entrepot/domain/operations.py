@@ -47,6 +47,20 @@ def finish(hub: Hub, name: str, *, error: EntrepotError | None = None, result: J
     return hub.documents.commit([Put(document.key, body)])[0]
 
 
+def ended(hub: Hub, name: str, *, error: Json = None) -> Put | None:
+    """Return the change that ends an operation, for the commit that ends its work; None when there is none to end.
+
+    `error`: {"code", "message"}.
+    """
+    document = hub.documents.get(f"{_KEY}/{name}")
+    if document is None or document.body["status"] != IN_PROGRESS:
+        return None
+    body = document.body | {"status": FAILED if error else SUCCEEDED, "endTime": to_iso(hub.clock.now())}
+    if error:
+        body["error"] = error
+    return Put(document.key, body, match=document.revision)
+
+
 def get(hub: Hub, principal: Principal, name: str) -> Document:
     """Return an operation to whoever started it; its name is a secret GUID. Raises NotFound."""
     document = _find(hub, name)

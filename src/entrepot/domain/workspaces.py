@@ -5,7 +5,7 @@ A workspace has a GUID for life, two datastores with a container each, and the c
 
 from typing import Any
 
-from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
+from entrepot.core.errors import InvalidRequest, NotFound, StateConflict, Unsupported
 from entrepot.core.ids import Region, Scope, WorkspaceScope, check_workspace_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
@@ -44,6 +44,9 @@ def _create(
         return _update(hub, principal, scope, body, request_id), False
     group_key = groups.key_of(scope.subscription, scope.resource_group)
     access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
+    kind = body.get("kind") or "Default"
+    if kind.lower() != "default":
+        raise Unsupported(f"A workspace of the kind {kind}", instead="Create one of the kind Default.")
     location = body.get("location") or _group_location(hub, group_key)
     region = offered_region(hub.settings, location)
     fresh = _new_body(hub, principal, scope, region, body)

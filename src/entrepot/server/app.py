@@ -194,7 +194,7 @@ class Application:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path, site = scope["method"], scope["path"], self._site
         route, params = self._find(method, path, headers)
-        who = ANONYMOUS if route.is_anonymous else site.authenticator.authenticate(headers.get(b"authorization"))
+        who = ANONYMOUS if route.is_anonymous else site.authenticator.caller(method, headers)
         address = (scope.get("client") or ("",))[0]
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
@@ -206,16 +206,16 @@ class Application:
         except MethodNotAllowed:
             if method == "HEAD":
                 return self._router.match("GET", path)
-            self._site.authenticator.authenticate(headers.get(b"authorization"))
+            self._site.authenticator.caller(method, headers)
             raise
         except RouteNotFound:
-            self._site.authenticator.authenticate(headers.get(b"authorization"))  # strangers learn no routes
+            self._site.authenticator.caller(method, headers)  # strangers learn no routes
             raise
 
     def _finished(self, answer: Answer, request_id: str, origins: Origins) -> Answer:
         """Add the headers that every answer has, and put the real origins into its body."""
         body = origins.outward(answer.body)
-        headers = (*answer.headers, *_SECURITY, (b"x-ms-request-id", request_id.encode()))
+        headers = (*answer.headers, *(answer.security or _SECURITY), (b"x-ms-request-id", request_id.encode()))
         if answer.chunks is None and answer.status != 204:
             headers = (*headers, (b"content-length", b"%d" % len(body)))
         return Answer(answer.status, body, headers, answer.chunks)

@@ -1,4 +1,4 @@
-"""Who is calling: the home's owner token, or a signed token that a client or a job carries.
+"""Who is calling: the home's owner token, a signed token that a client or a job carries, or a browser's cookie.
 
 What they may do is not asked here.
 """
@@ -6,14 +6,19 @@ What they may do is not asked here.
 import hashlib
 import hmac
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from entrepot.core.errors import Unauthenticated
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.identity import granting
+from entrepot.domain.identity import granting, sessions
+from entrepot.domain.identity.refusals import SignInRefused
+from entrepot.server.identity import browsers
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
 
 _REMEMBERED_TOKENS = 4096
+_COOKIE_LOOK_S = 60.0  # after which a session's end is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,16 @@ class Authenticator:
     """Turns an Authorization header into a principal; remembers verified tokens by their hash until they expire."""
 
     def __init__(
-        self, hub: Hub, *, owner_token: str, owner: Principal, signer: TokenSigner, identity_secret: str = ""
+        self,
+        hub: Hub,
+        *,
+        owner_token: str,
+        owner: Principal,
+        signer: TokenSigner,
+        issuers: Issuers,
+        identity_secret: str = "",
     ) -> None:
+        self.issuers = issuers
         self._owner_hash = _hash(owner_token.encode())
         self._identity_hash = _hash(identity_secret.encode()) if identity_secret else None
         self._owner = owner
@@ -39,8 +52,18 @@ class Authenticator:
         self._known: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
 
+    def caller(self, method: str, headers: Mapping[bytes, bytes]) -> Principal:
+        """Return who sent a request: by its Authorization header, or by the cookie of a browser that signed in.
+
+        Raises Unauthenticated.
+        """
+        authorization = headers.get(b"authorization")
+        if authorization is None and (cookie := browsers.cookie_of(headers)):
+            return self._by_cookie(cookie, method, headers)
+        return self.authenticate(authorization)
+
     def authenticate(self, authorization: bytes | None) -> Principal:
-        """Return the caller. Raises Unauthenticated."""
+        """Return whose bearer token this is. Raises Unauthenticated."""
         if not authorization:
             raise Unauthenticated("Sign in first: the request has no Authorization header")
         scheme, _, token = authorization.partition(b" ")
@@ -58,6 +81,25 @@ class Authenticator:
             return known.principal
         return self._verify(token, hashed)
 
+    def _by_cookie(self, cookie: str, method: str, headers: Mapping[bytes, bytes]) -> Principal:
+        if not browsers.is_intended(method, headers):
+            raise Unauthenticated(
+                f"A browser's request that changes something must have the header {browsers.INTENT.decode()}, "
+                "and come from a page of this server"
+            )
+        hub, hashed = self._hub, _hash(b"cookie " + cookie.encode())
+        known, now = self._known.get(hashed), hub.clock.now()
+        stamp = hub.standing.stamp(hub.documents, now)
+        if known is not None and known.expires > now and known.stamp == stamp:
+            return known.principal
+        try:
+            granted = sessions.resumed(hub, cookie, client_id=sessions.BROWSER)
+        except SignInRefused as refused:
+            raise Unauthenticated(f"{refused.message}: sign in again") from refused
+        principal = granting.principal_of(hub, granted.holder)
+        self._remember(hashed, _Known(principal, now + _COOKIE_LOOK_S, stamp))
+        return principal
+
     def identify(self, secret: bytes | None) -> Principal:
         """Return whom the managed identity of this home stands for: its owner. Raises Unauthenticated."""
         known = self._identity_hash
@@ -74,11 +116,14 @@ class Authenticator:
         principal = granting.admit(hub, claims)
         if principal.via:
             granting.require_running(hub, principal)
+        self._remember(hashed, _Known(principal, float(claims["exp"]), stamp))
+        return principal
+
+    def _remember(self, hashed: bytes, known: _Known) -> None:
         with self._lock:
             if len(self._known) >= _REMEMBERED_TOKENS:
                 self._known.clear()
-            self._known[hashed] = _Known(principal, float(claims["exp"]), stamp)
-        return principal
+            self._known[hashed] = known
 
 
 def _hash(token: bytes) -> bytes:

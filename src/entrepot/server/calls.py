@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from entrepot.core.errors import InvalidRequest
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Document
-from entrepot.wire.arm import encode
+from entrepot.wire.arm import encode, resource_body
 from entrepot.wire.json_text import decode_json
 from entrepot.wire.origins import Origins
 
@@ -28,12 +28,16 @@ TEXT_TYPE: Header = (b"content-type", b"text/plain; charset=utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. `chunks`, when given, is streamed instead of `body` and closed afterwards."""
+    """What goes back. `chunks`, when given, is streamed instead of `body` and closed afterwards.
+
+    `security` takes the place of the headers that forbid browsers everything: for pages.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: tuple[Header, ...] = (JSON_TYPE,)
     chunks: Iterator[bytes] | None = None
+    security: tuple[Header, ...] | None = None
 
 
 @dataclass
@@ -71,12 +75,17 @@ class Call:
         return decode_json(self.origins.inward(self.body))
 
     @property
-    def object(self) -> dict[str, Json]:
-        """The body as a JSON object; no body counts as an empty one. Raises InvalidRequest."""
+    def fields(self) -> dict[str, Json]:
+        """The body as any JSON object; no body counts as an empty one. Raises InvalidRequest."""
         value = self.json if self.body.strip() else {}
         if not isinstance(value, dict):
             raise InvalidRequest(f"The body must be a JSON object: got {type(value).__name__}")
         return value
+
+    @property
+    def object(self) -> dict[str, Json]:
+        """The body as ARM's object, in which `properties`, `tags` and the like are objects. Raises InvalidRequest."""
+        return resource_body(self.fields)
 
     @property
     def properties(self) -> dict[str, Json]:

@@ -15,7 +15,8 @@ from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
 from entrepot.domain.authorization import assignments
-from entrepot.domain.endpoints import replicas
+from entrepot.domain.endpoints import provisioning, replicas
+from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting
 from entrepot.domain.jobs import records, scheduler
@@ -32,9 +33,12 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.gateway.gateway import Gateway, open_gateway
+from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.keys import load_key, load_keys, load_token
+from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     access,
     arm,
@@ -46,19 +50,26 @@ from entrepot.server.routes import (
     jobs,
     metadata,
     mlflow,
+    openapi,
+    operations,
     registered_models,
     registries,
     runhistory,
     schedules,
     workspaces,
 )
+from entrepot.server.routes.endpoints import gateway as gateway_routes
+from entrepot.server.routes.endpoints import online
+    computes, connections,
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, spellings
 from entrepot.server.tls import TlsFiles, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
+from entrepot.store.documents import DocumentStore
 from entrepot.store.sql import open_documents
+from entrepot.wire.openapi import Operation
 
 Json = Any
 
@@ -69,12 +80,17 @@ _DEPLOYMENTS = 512  # each is attended by a thread that sleeps nearly always
 _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with it at the latest
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
-    registered_models, schedules, extensions, batch_endpoints,
+    registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
+    computes, connections,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
-ACTIONS = frozenset(route.action for route in ROUTES if route.action)
-"""What they ask for."""
+OPERATIONS = tuple(
+    Operation(route.method, route.template, route.action, route.reason, route.is_anonymous, route.takes_stream)
+    for route in ROUTES
+    if not route.template.startswith(ALIAS)
+)
+"""What is told of them; the same answers below `ALIAS` are not told twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +101,19 @@ class Composition:
     application: Application
     workers: Workers
     planes: tuple[DataPlane, ...]
+    gateway: Gateway
     pools: tuple[ThreadPoolExecutor, ...]
     depots: LocalDepots | CloudDepots
 
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
         self.workers.start()
+        self.gateway.start()
 
     def stop(self) -> None:
         """End the workers and the data plane; whoever waits in a request gives up."""
         self.site.stopping.set()
+        self.gateway.stop()
         self.workers.stop()
         for plane in self.planes:
             plane.stop()
@@ -118,31 +137,38 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         undo.callback(documents.close)
         depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
         undo.callback(depots.close)
-        containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
-        backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
-        keys = settings.home / "keys"
-        sealer = Sealer(partial(load_keys, keys / "secrets.key", given=settings.secrets_key))
-        hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
+        hub, keys = _hub(settings, clock, documents, depots), settings.home / "keys"
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
-        tokens, authenticator = _authority(hub, owner, urls)
+        tokens, authenticator = _authority(hub, owner, urls, tls)
         bearer = Bearers(hub, authenticator).permissions
-        planes, ports = _open_planes(settings, containers, depots, sas, bearer, server_context(tls))
+        planes, ports = _open_planes(settings, hub.containers, depots, sas, bearer, server_context(tls))
         for plane in planes:
             undo.callback(plane.stop)
+        gateway = open_gateway(hub, settings.home / "gateway", server=urls[0], tls=tls)
+        undo.callback(gateway.stop)
         site = Site(
-            hub=hub, addresses=_addresses(urls, ports), sas=sas, signer=AddressSigner(load_key(keys / "addresses.key")),
-            tokens=tokens, authenticator=authenticator, version=entrepot.__version__, actions=ACTIONS,
+            hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
+            signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
+            version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
         )  # fmt: skip
-        composition = _assembled(site, planes, depots)
+        composition = _assembled(site, planes, gateway, depots)
         undo.pop_all()
         return composition
 
 
-def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[TokenSigner, Authenticator]:
+def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depots: LocalDepots | CloudDepots) -> Hub:
+    containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
+    backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
+    sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
+    hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
+    return hub
+
+
+def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles) -> tuple[TokenSigner, Authenticator]:
     """Return what makes tokens and what believes them. No key is made before the first token is."""
     settings = hub.settings
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in spellings(*urls)]
@@ -151,15 +177,18 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str]) -> tuple[Token
     return tokens, Authenticator(
         hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
         identity_secret=load_token(identity_file(settings.home)),
+        issuers=Issuers(hub.clock, authority=tls.authority),
     )  # fmt: skip
 
 
-def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
+def _assembled(
+    site: Site, planes: tuple[DataPlane, ...], gateway: Gateway, depots: LocalDepots | CloudDepots
+) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
+    return Composition(site, application, _workers(site), planes, gateway, (writers, waiters), depots)
 
 
 def _workers(site: Site) -> Workers:
@@ -181,6 +210,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
     }
     slots = {
@@ -227,10 +257,11 @@ def _open_planes(
     return (plain, secure), (plain_port, secure_port)
 
 
-def _addresses(urls: tuple[str, str], ports: tuple[int, int]) -> Addresses:
-    http, https = urls
-    blob_http, blob_https = (f"{url.rpartition(':')[0]}:{port}" for url, port in zip(urls, ports, strict=True))
-    return Addresses(http, https, blob_http, blob_https)
+def _addresses(urls: tuple[str, str], planes: tuple[int, int], gateway: tuple[int, int]) -> Addresses:
+    at = [
+        f"{url.rpartition(':')[0]}:{port}" for ports in (planes, gateway) for url, port in zip(urls, ports, strict=True)
+    ]
+    return Addresses(*urls, *at)
 
 
 def _user_name() -> str:

@@ -29,7 +29,7 @@ def told(handler: Handler) -> Handler:
 def fields_of(call: Call) -> Mapping[str, Json]:
     """Return a request's fields, wherever its method has them."""
     if call.method != "GET":
-        return call.object
+        return call.fields
     return fields_of_query(parse_qsl(call.query_bytes.decode("utf-8", "replace"), keep_blank_values=True))
 
 

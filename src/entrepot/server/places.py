@@ -9,7 +9,8 @@ GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
 RESOURCES = f"{GROUP}/providers/{PROVIDER}"
 WORKSPACE = RESOURCES + "/workspaces/{workspace}"
 REGISTRY = RESOURCES + "/registries/{registry}"
-PREFIXES = ("", "/mferp/managementfrontend")
+ALIAS = "/mferp/managementfrontend"
+PREFIXES = ("", ALIAS)
 """Azure's own front end answers under the longer one; registry clients are told to use it."""
 
 

@@ -104,8 +104,10 @@ class Router:
             (route, names), values = found
             return route, MappingProxyType(dict(zip(names, values, strict=True)))
         if allowed:
-            raise MethodNotAllowed(f"{path} does not answer {method}; it answers {', '.join(sorted(allowed))}")
-        raise RouteNotFound(f"No route answers {method} {path}")
+            raise MethodNotAllowed(
+                f"{method} of {path} is not supported by this server; it answers {', '.join(sorted(allowed))}"
+            )
+        raise RouteNotFound(f"This is not supported by this server: no route answers {method} {path}")
 
 
 _Found = tuple[tuple[Route, tuple[str, ...]], tuple[str, ...]]

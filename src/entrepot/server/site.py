@@ -8,6 +8,7 @@ from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
 
@@ -19,17 +20,22 @@ class Addresses:
     https: str
     blob_http: str
     blob_https: str
+    score_http: str
+    score_https: str
 
     def origins(self, scheme: str) -> Origins:
         """Return the origins that a listener of this scheme shows. Blob addresses are always https.
 
-        Genuine clients refuse http there, and a document should read the same through either listener.
+        Genuine clients refuse http there, and a document should read the same through either listener. Scoring
+        addresses have the listener's scheme: who trusts the certificate gets https, and plain curl needs no setting.
         """
         return Origins(
             api=self.https if scheme == "https" else self.http,
             blob=self.blob_https,
             api_hosts=spellings(self.http, self.https),
             blob_hosts=spellings(self.blob_http, self.blob_https),
+            score=self.score_https if scheme == "https" else self.score_http,
+            score_hosts=spellings(self.score_http, self.score_https),
         )
 
 
@@ -47,8 +53,14 @@ class Site:
     tokens: TokenSigner
     authenticator: Authenticator
     version: str
-    actions: frozenset[str] = frozenset()
+    gateway_secret: str
+    operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """All actions that routes ask for."""
+        return frozenset(operation.action for operation in self.operations if operation.action)
 
 
 def spellings(*origins: str) -> tuple[str, ...]:

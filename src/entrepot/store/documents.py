@@ -115,6 +115,13 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlink:
+    """Remove all edges that leave a name; none is no error."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Append an entry to a stream; entries get increasing positions."""
 
@@ -175,7 +182,7 @@ class ReleaseLeases:
     owner_prefix: str
 
 
-Change = Put | Delete | Link | Append | Enqueue | Finish | Postpone | ReleaseLeases
+Change = Put | Delete | Link | Unlink | Append | Enqueue | Finish | Postpone | ReleaseLeases
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from entrepot.store.documents import (
     Postpone,
     Put,
     ReleaseLeases,
+    Unlink,
     Work,
     is_storable,
 )
@@ -111,6 +112,8 @@ def apply(session: Session, statements: Statements, steps: Sequence[Step]) -> Ap
         elif isinstance(change, Link):
             edge = {"source": change.source, "relation": change.relation, "target": change.target, "body": step.body}
             session.count(statements.add_link, edge)
+        elif isinstance(change, Unlink):
+            session.count(statements.remove_links, {"source": change.source})
         elif isinstance(change, Delete):
             _delete(session, statements, change)
         else:
@@ -147,7 +150,7 @@ def _encoded(change: Change) -> Step:
 def _locked_name(change: Change) -> str | None:
     if isinstance(change, Put | Delete):
         return change.key
-    if isinstance(change, Link):
+    if isinstance(change, Link | Unlink):
         return change.source
     if isinstance(change, Enqueue):
         return f"{change.queue}/{change.key}"

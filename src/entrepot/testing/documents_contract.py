@@ -23,6 +23,7 @@ from entrepot.store.documents import (
     Order,
     Page,
     Put,
+    Unlink,
     View,
 )
 from entrepot.testing.work_contract import ConcurrencyContract, WorkContract
@@ -337,6 +338,12 @@ class LinkAndStreamContract:
         documents.commit([Put("a", {}), Link("a", "used", "b"), Link("c", "used", "a")])
         documents.commit([Delete("a")])
         assert list(documents.links("a")) == []
+        assert list(documents.links("a", reverse=True)) == [Link("c", "used", "a")]
+
+    def test_unlinking_a_name_takes_its_outgoing_links_and_no_others(self, documents: DocumentStore) -> None:
+        documents.commit([Link("a", "used", "b"), Link("c", "used", "a")])
+        documents.commit([Unlink("a"), Link("a", "deployed", "d"), Unlink("nobody")])
+        assert list(documents.links("a")) == [Link("a", "deployed", "d")]
         assert list(documents.links("a", reverse=True)) == [Link("c", "used", "a")]
 
     def test_streams_count_their_own_positions(self, documents: DocumentStore) -> None:

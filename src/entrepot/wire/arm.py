@@ -21,12 +21,26 @@ _RESOURCE_TYPES = (
     "workspaces/environments", "workspaces/environments/versions", "workspaces/components",
     "workspaces/components/versions", "workspaces/data", "workspaces/data/versions", "workspaces/codes",
     "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "workspaces/schedules",
+    "workspaces/onlineEndpoints", "workspaces/onlineEndpoints/deployments",
     "registries/models", "registries/models/versions", "registries/environments", "registries/environments/versions",
     "registries/components", "registries/components/versions", "registries/data", "registries/data/versions",
     "registries/codes", "registries/codes/versions",
 )  # fmt: skip
+_PARTS: Mapping[str, type] = {
+    "properties": dict, "tags": dict, "identity": dict, "sku": dict, "location": str, "kind": str,
+}  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
+
+
+def resource_body(body: dict[str, Json]) -> dict[str, Json]:
+    """Return the body of a resource as it is. Raises InvalidRequest when a part is not what ARM has there, or null."""
+    for name, wanted in _PARTS.items():
+        value = body.get(name)
+        if not isinstance(value, wanted | None):
+            right = "a JSON object" if wanted is dict else "a text"
+            raise InvalidRequest(f"{name!r} in the body must be {right}: got {type(value).__name__}", target=name)
+    return body
 
 
 def encode(value: Json) -> bytes:

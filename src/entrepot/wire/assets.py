@@ -52,6 +52,14 @@ def text_field(body: Mapping[str, Json], name: str) -> str:
     return value
 
 
+def text_list(body: Mapping[str, Json], name: str) -> list[str]:
+    """Return a list of texts that must be there. Raises InvalidRequest."""
+    value = body.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidRequest(f"The body must have {name!r}, a list of texts", target=name)
+    return value
+
+
 def optional_text(body: Mapping[str, Json], name: str) -> str | None:
     """Return a text field or None. Raises InvalidRequest when it is something else."""
     value = body.get(name)

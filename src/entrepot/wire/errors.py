@@ -19,7 +19,7 @@ STATUS: Mapping[Category, int] = {
     Category.USER_CODE: 422,
     Category.THROTTLED: 429,
     Category.OURS: 500,
-    Category.UNSUPPORTED: 501,
+    Category.UNSUPPORTED: 400,
     Category.UNAVAILABLE: 503,
     Category.NO_ROOM: 507,
 }

@@ -10,6 +10,16 @@ Json = Any
 _MOST_HOURS = 24 * 7
 
 
+def sizes(name: str, *, processors: int, memory_bytes: int) -> dict[str, Json]:
+    """Return the sizes of machines that there are: this one."""
+    size = {
+        "name": name, "family": "local", "vCPUs": processors, "gpus": 0, "osVhdSizeMB": 0, "maxResourceVolumeMB": 0,
+        "memoryGB": round(memory_bytes / 2**30, 1), "lowPriorityCapable": True, "premiumIO": False,
+        "supportedComputeTypes": ["AmlCompute", "ComputeInstance"],
+    }  # fmt: skip
+    return {"value": [size]}
+
+
 def keys(account: str) -> dict[str, Json]:
     """Return what `listKeys` answers: there are no keys here, datastores give signed addresses instead."""
     return {

@@ -31,6 +31,8 @@ def view(document: Mapping[str, Json]) -> dict[str, Json]:
     for sent, written in (("componentId", "component"), ("environmentId", "environment"), ("codeId", "code")):
         if properties.get(sent):
             shown[written] = reference(properties[sent])
+    if ours.get("codeId") and "code" not in shown and shown["type"] == "command":
+        shown["code"] = reference(ours["codeId"])  # of a registry
     if properties.get("computeId"):
         shown["compute"] = "azureml:" + str(properties["computeId"]).rsplit("/", 1)[-1].removeprefix("azureml:")
     for side in ("inputs", "outputs"):

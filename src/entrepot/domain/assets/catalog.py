@@ -20,6 +20,7 @@ from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, audit, environments, lineage
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.kind import MUTABLE
+from entrepot.domain.assets.kinds import rules_of
 from entrepot.domain.assets.publishing.drafting import draft
 from entrepot.domain.assets.publishing.publication import Order, publish, publish_all, updated
 from entrepot.domain.assets.publishing.shelves import shelf_of
@@ -122,12 +123,13 @@ def update(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, r
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "write")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
-    fields = {name: value for name, value in properties.items() if value is not None}
+    given = {name: value for name, value in properties.items() if value is not None}
 
     def attempt() -> Document:
         now = hub.clock.now()
         found = reading.get(hub, principal, ref)
         shelf = shelf_of(hub, principal, ref, now)
+        fields = given | rules_of(ref.kind).restated(found.body["properties"], {}, given)
         changes = updated(hub, principal, found, fields, shelf, now)
         if not changes:
             return found
@@ -178,10 +180,14 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
     ref = reading.ref_of(document.body)
     action = access.asset_action(ref.scope.key, ref.kind, "delete")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
+    servers = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.DEPLOYED)]
+    if servers:
+        raise StateConflict(
+            f"{ref} is served by {_few(servers)}: delete those deployments first, or archive it", target=ref.id
+        )
     users = [link.source for link in hub.documents.links(ref.id, reverse=True, relation=lineage.USED)]
     if users:
-        shown = ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
-        raise StateConflict(f"{ref} is used by {shown}: archive it instead", target=ref.id)
+        raise StateConflict(f"{ref} is used by {_few(users)}: archive it instead", target=ref.id)
 
     def attempt() -> None:
         now = hub.clock.now()
@@ -202,6 +208,10 @@ def delete(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = "
 
     with hub.locks.of(ref.container_key):
         settled(attempt)
+
+
+def _few(users: Sequence[str]) -> str:
+    return ", ".join(users[:_USED_SHOWN]) + (" and others" if len(users) > _USED_SHOWN else "")
 
 
 def _shown(hub: Hub, kind: Kind, document: Document) -> Document:

@@ -108,8 +108,18 @@ def _scalar(value: Json) -> Json:
     return value
 
 
+def _restated(stored: Mapping[str, Json], sent: Mapping[str, Json], changed: Mapping[str, Json]) -> Properties:
+    """Change the spec's description, tags and display name too: azure-ai-ml reads them nowhere else."""
+    spec: dict[str, Json] = stored["componentSpec"]
+    fresh = {name: changed[name] for name in ("description", "tags") if name in changed}
+    display_name = (sent.get("componentSpec") or {}).get("display_name")
+    if display_name is not None:
+        fresh["display_name"] = display_name
+    return {"componentSpec": {**spec, **fresh}} if {**spec, **fresh} != spec else {}
+
+
 def _is_private(name: str) -> bool:
     return name.startswith(("_", "$"))
 
 
-RULES = Rules(address=(), normalise=_normalise, contents=_contents, needs_bytes=False)
+RULES = Rules(address=(), normalise=_normalise, contents=_contents, restated=_restated, needs_bytes=False)

@@ -47,6 +47,11 @@ def _accept(ref: AssetRef, properties: Properties, content: Content) -> None:
     """Find nothing wrong with any bytes."""
 
 
+def _nothing(stored: Mapping[str, Json], sent: Mapping[str, Json], changed: Mapping[str, Json]) -> Properties:
+    """Say nothing twice."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """One kind's rules.
@@ -54,6 +59,7 @@ class Rules:
     `address` says where in the properties the bytes' address is. `normalise` checks properties and fills in defaults.
     `inspect` checks the bytes and may add what it read from them. `contents` returns what may never change, flat, by
     the name that a conflict tells; it must give equal values for equal versions, however clients spell them.
+    `restated` returns the fields that say again what may change: given what is stored, what is sent, what changes.
     """
 
     address: tuple[str, ...]
@@ -62,6 +68,7 @@ class Rules:
     inspect: Callable[[AssetRef, Properties, Content], None] = _accept
     needs_bytes: bool = True
     may_be_outside: bool = False
+    restated: Callable[[Mapping[str, Json], Mapping[str, Json], Mapping[str, Json]], Properties] = _nothing
     may_be_late: bool = False  # in a workspace, at a place in a datastore where nothing lies yet
 
 

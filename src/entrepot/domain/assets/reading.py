@@ -22,6 +22,8 @@ from entrepot.store.documents import Document, Order, Page, View
 
 Json = Any
 
+_ANONYMOUS = ("/azureml_anonymous", "/CliV2AnonymousEnvironment")  # names that clients give to what has none
+
 SNAPSHOTS_SPACE = "snapshots"
 """Facet space in which versions are found by the snapshot of their bytes."""
 
@@ -200,9 +202,10 @@ def containers(
     action = access.asset_action(found.key, kind, "read")
     asked = _Asked(f"{found.key}/{kind.plural}", view, order, tags or {})
     page = asked.page(hub, principal, action, after=after, limit=limit)
+    shown = tuple(document for document in page.documents if not document.key.endswith(_ANONYMOUS))
     if access.coverage(hub, principal, action, asked.collection) is Coverage.ALL:
-        return page
-    names = [(AssetRef(scope, kind, document.key.rpartition("/")[2], ""), document) for document in page.documents]
+        return Page(shown, page.next)
+    names = [(AssetRef(scope, kind, document.key.rpartition("/")[2], ""), document) for document in shown]
     return Page(tuple(_narrowed(hub, principal, ref, document) for ref, document in names), page.next)
 
 

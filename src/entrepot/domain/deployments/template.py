@@ -201,6 +201,12 @@ def _parameter(name: str, spec: Json, given: Json, evaluator: Evaluator) -> Json
     raise InvalidRequest(f"Parameter {name!r} has no value: give -p {name}=...", target=f"parameters.{name}")
 
 
+def _spelled(value: Json, allowed: list[Json]) -> Json:
+    """Return the allowed value that is meant: azure-ai-ml 1.35 sends the Python name of some, `Access.ENABLED`."""
+    word = str(value).rpartition(".")[2].lower()
+    return next((choice for choice in allowed if str(choice).lower() == word), value)
+
+
 def _checked(name: str, spec: Json, value: Json) -> Json:
     kind = str(spec.get("type", "string")).lower()
     value = _coerced(kind, value)
@@ -211,6 +217,8 @@ def _checked(name: str, spec: Json, value: Json) -> Json:
     if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
         raise InvalidRequest(f"Parameter {name!r} must be of type {kind}: got {value!r}", target=target)
     allowed = spec.get("allowedValues")
+    if allowed:
+        value = _spelled(value, allowed)
     if allowed and value not in allowed:
         raise InvalidRequest(
             f"Parameter {name!r} must be one of {', '.join(map(str, allowed))}: got {value!r}", target=target

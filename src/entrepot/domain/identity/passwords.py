@@ -2,23 +2,45 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from entrepot.domain.identity.refusals import SignInRefused
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 _MEMORY_KIB = 19 << 10  # OWASP's first choice for argon2id: 19 MiB, two passes, one lane
 _PASSES = 2
+_MOST_WAITING = 48  # each holds a thread of the server
 
 
 class Passwords:
-    """Makes and checks hashes. `gate` bounds how many are at work, and with it memory and guesses in flight."""
+    """Makes and checks hashes; `turn` bounds how many are at work, and with it memory and guesses in flight."""
 
     def __init__(self) -> None:
-        self.gate = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        self._gate = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
         self._lock = threading.Lock()
+        self._waiting = 0
         self._hasher: PasswordHasher | None = None
         self._decoy = ""
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for one's turn to check a credential. Raises SignInRefused when too many wait already."""
+        with self._lock:
+            if self._waiting >= _MOST_WAITING:
+                raise SignInRefused(
+                    "temporarily_unavailable", 90033, "Too many sign-ins are being checked: try again in a moment"
+                )
+            self._waiting += 1
+        try:
+            with self._gate:
+                yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def hash(self, secret: str) -> str:
         """Return what may be stored of a secret."""

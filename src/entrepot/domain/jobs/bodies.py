@@ -191,8 +191,8 @@ def _step_properties(submission: Submission, plan: Plan) -> dict[str, Json]:
         "environmentId": plan.environment.id if plan.environment else None,
         "environmentVariables": dict(plan.environment_variables),
     }
-    if plan.code:
-        found["codeId"] = plan.code.id
+    if plan.code and isinstance(plan.code.scope, WorkspaceScope):
+        found["codeId"] = plan.code.id  # a registry's is in `entrepot` alone: azure-ai-ml refuses to read such a job
     return found
 
 

@@ -222,15 +222,26 @@ def _end(hub: Hub, work: Work, record: Record, status: Status) -> None:
             changes += outputs.logged(hub, fresh, outputs.DEFAULT_OUTPUTS, kept)
         changes += outputs.logged(hub, fresh, outputs.LOGS, log)
         fresh.ours.update(sandbox=status.sandbox, notes=list(status.notes), usage=_usage(status))
-        if is_good and _is_registering(fresh):
-            return [*records.moved(fresh, records.FINALIZING, now=hub.clock.now()), *changes]
+        if is_good and outputs.is_registering(fresh.ours["order"]["outputs"]):
+            return [*_finalizing(hub, fresh), *changes]
         return [*_ended(hub, fresh, status, error), *changes, Finish(work)]
 
-    ended = _advance(hub, record, finish)
-    if ended.status == records.FINALIZING:
-        outputs.register(hub, ended)
-        _advance(hub, ended, lambda fresh: [*_ended(hub, fresh, status, None), Finish(work)])
+    _register(hub, work, _advance(hub, record, finish))
     _clean(hub, record)
+
+
+def _finalizing(hub: Hub, fresh: Record) -> list[Change]:
+    """Return the changes that hold a step whose outputs are kept, but are not the assets yet that they become."""
+    outputs.note_assets(hub, fresh, fresh.ours["order"]["outputs"])
+    return records.moved(fresh, records.FINALIZING, now=hub.clock.now())
+
+
+def _register(hub: Hub, work: Work, record: Record) -> None:
+    """Make assets of the outputs of a step that waits for it, and complete it."""
+    if record.status != records.FINALIZING:
+        return
+    outputs.register(hub, record)
+    _advance(hub, record, lambda fresh: [*records.moved(fresh, records.COMPLETED, now=hub.clock.now()), Finish(work)])
 
 
 def _ended(hub: Hub, fresh: Record, status: Status, error: Json) -> list[Change]:
@@ -259,9 +270,11 @@ def _reused(hub: Hub, work: Work, record: Record, earlier: Record, told: Json, i
             body = logged.body
             body["info"]["run_id"] = record.name
             changes.append(Put(records.run_key(record.scope, record.name), body))
+        if outputs.is_registering(fresh.ours["order"]["outputs"]):
+            return [*_finalizing(hub, fresh), *changes]
         return [*records.moved(fresh, records.COMPLETED, now=hub.clock.now()), *changes, Finish(work)]
 
-    _advance(hub, record, finish)
+    _register(hub, work, _advance(hub, record, finish))
 
 
 def _failure(hub: Hub, record: Record, status: Status) -> dict[str, Json]:
@@ -325,10 +338,6 @@ def _is_cancel_requested(hub: Hub, record: Record) -> bool:
     if document.revision == record.document.revision:
         return record.status == records.CANCEL_REQUESTED
     return records.record_of(document).status in (records.CANCEL_REQUESTED, *records.TERMINAL)
-
-
-def _is_registering(record: Record) -> bool:
-    return any(place.get("assetName") for place in record.ours["order"]["outputs"].values())
 
 
 def _usage(status: Status) -> dict[str, Json]:

@@ -81,6 +81,13 @@ def check_command(command: str, names: Names, *, where: str) -> None:
         _own(path, names, where=where)
 
 
+def optional_inputs(command: str) -> tuple[str, ...]:
+    """Return the names of the inputs that stand in optional groups of a command."""
+    texts = " ".join(match[1] for match in _GROUP.finditer(command))
+    found = (match[1].partition(".") for match in _EXPRESSION.finditer(texts))
+    return tuple(name for side, _, name in found if side == "inputs")
+
+
 def unknown(path: Iterable[str], *, where: str, available: str) -> InvalidExpression:
     """Return the error for an expression that names nothing here."""
     return InvalidExpression(f"${{{{{'.'.join(path)}}}}} in {where} names nothing there: available are {available}")

@@ -6,17 +6,17 @@ logs, the `./outputs` folder and what MLflow logs.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from entrepot.core.digests import Digest
-from entrepot.core.errors import NotFound
+from entrepot.core.errors import AlreadyExists, NotFound
 from entrepot.core.ids import AssetRef, Region, WorkspaceScope
 from entrepot.core.manifests import Manifest
-from entrepot.core.nouns import DATA, MODEL
+from entrepot.core.nouns import DATA, MODEL, Kind
 from entrepot.domain import access, datastores
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
@@ -165,15 +165,50 @@ def exported(hub: Hub, record: Record, graph: Json) -> list[Change]:
     return changes
 
 
-def register(hub: Hub, record: Record) -> None:
-    """Make assets of the outputs that ask for it (`name`, `version`), in the submitter's name. Safe to repeat."""
-    for output, place in record.ours["order"]["outputs"].items():
-        name = place.get("assetName")
-        if not name:
+def is_registering(places: Mapping[str, Json]) -> bool:
+    """Say whether one of a job's outputs, given by their places, is to become an asset."""
+    return any(place.get("assetName") for place in places.values())
+
+
+def note_assets(hub: Hub, record: Record, places: Mapping[str, Json]) -> None:
+    """Note in a job's body which assets its outputs become: `register` makes the same ones however often it runs."""
+    noted = record.ours.setdefault("registers", {})
+    for output, place in places.items():
+        if not place.get("assetName") or output in noted:
             continue
-        kind = MODEL if place["type"] in MODEL_TYPES else DATA
-        # without a version the job's name is one: the same however often this is repeated
-        ref = AssetRef(record.scope, kind, name, place.get("assetVersion") or record.name)
-        fields = ("modelType", "modelUri") if kind is MODEL else ("dataType", "dataUri")
-        values = (place["type"], f"azureml://jobs/{record.name}/outputs/{output}")
-        catalog.create(hub, record.submitter, ref, dict(zip(fields, values, strict=True)))
+        ref = AssetRef(record.scope, _kind_of(place), place["assetName"], "")
+        version = place.get("assetVersion") or _next_version(hub, ref)
+        noted[output] = {
+            "type": place["type"], "name": ref.name, "version": version, "isChosen": bool(place.get("assetVersion")),
+        }  # fmt: skip
+        record.properties["outputs"].get(output, {})["assetVersion"] = version
+
+
+def register(hub: Hub, record: Record) -> None:
+    """Make assets of the outputs that ask for it, in the submitter's name. Safe to repeat."""
+    for output, noted in (record.ours.get("registers") or {}).items():
+        ref = AssetRef(record.scope, _kind_of(noted), noted["name"], noted["version"])
+        fields = ("modelType", "modelUri") if ref.kind is MODEL else ("dataType", "dataUri")
+        values = (noted["type"], f"azureml://jobs/{record.name}/outputs/{output}")
+        _create(hub, record, ref, dict(zip(fields, values, strict=True)), is_chosen=noted["isChosen"])
+
+
+def _create(hub: Hub, record: Record, ref: AssetRef, properties: dict[str, Json], *, is_chosen: bool) -> None:
+    while True:
+        try:
+            catalog.create(hub, record.submitter, ref, properties)
+        except AlreadyExists:  # another job took the version that was next when this one was done
+            if is_chosen:
+                raise
+            ref = replace(ref, version=_next_version(hub, ref))
+        else:
+            return
+
+
+def _kind_of(place: Mapping[str, Json]) -> Kind:
+    return MODEL if place["type"] in MODEL_TYPES else DATA
+
+
+def _next_version(hub: Hub, ref: AssetRef) -> str:
+    container = hub.documents.get(ref.container_key)
+    return container.body["properties"]["nextVersion"] if container else "1"

@@ -1,12 +1,13 @@
 """Reading jobs: documents, lists, children, and the run-history view that azure-ai-ml asks for beside ARM."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from entrepot.core.clock import from_iso
 from entrepot.core.errors import NotFound
-from entrepot.core.ids import WorkspaceScope
+from entrepot.core.ids import JobOutput, WorkspaceScope, parse_reference
 from entrepot.domain import access
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import logs, records
@@ -26,6 +27,7 @@ _RUN_TYPES = {
 }
 
 
+_MODEL_WORDS = {"custom_model": "CustomModel", "mlflow_model": "MLFlowModel", "triton_model": "TritonModel"}
 _ANY = (0, 0)
 _JUST_ENDED_S = 60.0
 
@@ -100,9 +102,26 @@ def run(document: Document) -> dict[str, Json]:
         "hidden": bool(properties.get("isArchived")),
         "error": _error(properties),
         "inputs": {},
-        "outputs": {},  # named ones are found in their datastore, where azure-ai-ml looks for them
+        "outputs": {name: _asset_told(record, name, entry) for name, entry in ours["outputs"].items()},
         "services": properties["services"],
     }
+
+
+def output_uris(hub: Hub, principal: Principal, scope: WorkspaceScope, asset_ids: Sequence[str]) -> dict[str, str]:
+    """Return in which datastore the outputs are that a run tells as assets: {asset id: uri}, of those there are."""
+    access.require_visible(hub, principal, records.READ, scope.key, what=f"The {scope}")
+    found: dict[str, str] = {}
+    for asset_id in asset_ids:
+        reference = parse_reference(asset_id) if asset_id.startswith("azureml://jobs/") else None
+        record = records.find(hub, scope, reference.job) if isinstance(reference, JobOutput) else None
+        if record is not None and isinstance(reference, JobOutput) and reference.output in record.ours["outputs"]:
+            found[asset_id] = record.ours["outputs"][reference.output]["uri"]
+    return found
+
+
+def _asset_told(record: Record, output: str, entry: Json) -> dict[str, str]:
+    kind = entry.get("type") or "uri_folder"
+    return {"assetId": f"azureml://jobs/{record.name}/outputs/{output}", "type": _MODEL_WORDS.get(kind, kind)}
 
 
 def details(document: Document) -> dict[str, Json]:

@@ -6,6 +6,7 @@ the queue holds one item per pipeline; it reads only the events since the last o
 
 from typing import Any
 
+from entrepot.core.errors import EntrepotError
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
@@ -141,8 +142,25 @@ def _rolled_up(hub: Hub, record: Record, graph: Json) -> list[Change]:
     if records.CANCELED in states.values():
         canceled = [name for name, state in states.items() if state == records.CANCELED]
         return records.moved(record, records.CANCELED, now=now, reason=f"step {canceled[0]} was canceled")
-    changes = outputs.exported(hub, record, graph)
-    return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+    return _completed(hub, record, graph)
+
+
+def _completed(hub: Hub, record: Record, graph: Json) -> list[Change]:
+    """Return the changes that end a pipeline well: at once, or by way of Finalizing when its outputs become assets."""
+    now = hub.clock.now()
+    if record.status != records.FINALIZING:
+        changes = outputs.exported(hub, record, graph)
+        if not outputs.is_registering(graph["exports"]):
+            return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+        outputs.note_assets(hub, record, graph["exports"])
+        again = records.enqueue(records.PIPELINE_QUEUE, record.scope, record.name)
+        return [*changes, *records.moved(record, records.FINALIZING, now=now), again]
+    try:
+        outputs.register(hub, record)
+    except EntrepotError as error:
+        told = {"code": error.code, "message": error.message}
+        return records.moved(record, records.FAILED, now=now, error=told)
+    return records.moved(record, records.COMPLETED, now=now)
 
 
 def _failure(hub: Hub, record: Record, graph: Json, failed: list[str]) -> Json:

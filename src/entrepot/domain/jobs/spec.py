@@ -332,11 +332,14 @@ def _parallel_command(arguments: str) -> str:
 
 
 def _job_step(properties: Mapping[str, Any], inputs: Mapping[str, Given], outputs: Mapping[str, GivenOutput]) -> Step:
+    command = _command(properties, where="the job")
+    # azure-ai-ml leaves out optional inputs without a value: only their places in the command tell of them
+    left_out = {n: InputPort(n, LITERAL, is_optional=True) for n in expressions.optional_inputs(command)}
     return Step(
-        command=_command(properties, where="the job"),
+        command=command,
         code=reference(get(properties, "code_id")),
         environment=reference(get(properties, "environment_id")),
-        inputs={n: InputPort(n, g.type, is_optional=g.is_empty) for n, g in inputs.items()},
+        inputs=left_out | {n: InputPort(n, g.type, is_optional=g.is_empty) for n, g in inputs.items()},
         outputs={n: OutputPort(n, g.type or "uri_folder") for n, g in outputs.items()},
         is_deterministic=False,  # Azure ML reuses only what runs inside pipelines
         instance_count=_instances(properties),

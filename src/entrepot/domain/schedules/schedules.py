@@ -10,11 +10,12 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict, Unsupp
 from entrepot.core.ids import WorkspaceScope, check_job_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
+from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import planning, records, spec
-from entrepot.domain.schedules.triggers import next_time, read_trigger
+from entrepot.domain.schedules.triggers import Trigger, next_time, read_trigger
 from entrepot.domain.scopes import created_by, modified_by, writable_home
-from entrepot.store.documents import Change, Delete, Document, Enqueue, Page, Put, View
+from entrepot.store.documents import ABSENT, Change, Delete, Document, Enqueue, Page, Put, View
 
 Json = Any
 
@@ -66,7 +67,30 @@ def put(
     access.require(hub, principal, records.WRITE, scope.key, target=target, request_id=request_id)
     trigger = read_trigger(_object(properties, "trigger"))
     planning.plan(planning.Planner(hub, principal, scope), spec.read_job(job_properties(hub, scope, properties)))
-    existing = hub.documents.get(key_of(scope, name))
+
+    def write() -> tuple[Document, bool]:
+        existing = hub.documents.get(key_of(scope, name))
+        body = _body(hub, principal, scope, name, properties, trigger, existing)
+        put = Put(
+            key_of(scope, name), body, match=existing.revision if existing else ABSENT,
+            is_archived=not body["properties"]["isEnabled"],
+        )  # fmt: skip
+        note = audit.record(principal, WRITE, target=target, now=now, request_id=request_id)
+        return hub.documents.commit([put, *waiting(scope, body), note])[0], existing is None
+
+    return settled(write)
+
+
+def _body(
+    hub: Hub,
+    principal: Principal,
+    scope: WorkspaceScope,
+    name: str,
+    properties: Mapping[str, Json],
+    trigger: Trigger,
+    existing: Document | None,
+) -> dict[str, Json]:
+    now = hub.clock.now()
     before = existing.body if existing else None
     is_enabled = properties.get("isEnabled") is not False
     created = before["entrepot"]["created"] if before else now
@@ -80,13 +104,10 @@ def put(
     }
     shown = {k: v for k, v in properties.items() if v is not None}
     shown |= {"isEnabled": is_enabled, "provisioningState": "Succeeded", "tags": properties.get("tags") or {}}
-    body = {
-        "id": target, "name": name, "type": TYPE, "properties": shown, "entrepot": ours,
+    return {
+        "id": f"{scope.arm_id}/schedules/{name}", "name": name, "type": TYPE, "properties": shown, "entrepot": ours,
         "systemData": modified_by(before["systemData"], principal, now) if before else made,
     }  # fmt: skip
-    changes: list[Change] = [Put(key_of(scope, name), body, is_archived=not is_enabled), *waiting(scope, body)]
-    changes.append(audit.record(principal, WRITE, target=target, now=now, request_id=request_id))
-    return hub.documents.commit(changes)[0], existing is None
 
 
 def _remembered(principal: Principal) -> dict[str, Json]:
@@ -132,7 +153,7 @@ def job_properties(hub: Hub, scope: WorkspaceScope, properties: Mapping[str, Jso
         raise Unsupported(f"Schedules with the action {kind}", instead="Supported is CreateJob.")
     given = {name: value for name, value in _object(action, "jobDefinition").items() if value is not None}
     source = given.get("sourceJobId")
-    is_whole = bool({"jobs", "command", "trial", "componentId"} & given.keys())
+    is_whole = any(given.get(name) for name in ("jobs", "command", "trial", "componentId"))
     if source and not is_whole:
         name = str(source).rpartition("/")[2].removeprefix("azureml:")
         copied = records.load(hub, scope, name).properties

@@ -18,8 +18,13 @@ from entrepot.wire.assets import asset_named_in, optional_text, text_field
 _KindHandler = Callable[[Kind, Call], Answer]
 
 
+def _name(call: Call) -> str:
+    """Return the asset's name; azure-ai-ml 1.35 leaves the prefix of `azureml:<name>@<label>` on it."""
+    return call.params["name"].removeprefix("azureml:")
+
+
 def _ref(kind: Kind, call: Call) -> AssetRef:
-    return AssetRef(scope_of(call), kind, call.params["name"], call.params["version"])
+    return AssetRef(scope_of(call), kind, _name(call), call.params["version"])
 
 
 def _get_version(kind: Kind, call: Call) -> Answer:
@@ -30,7 +35,7 @@ def _get_version(kind: Kind, call: Call) -> Answer:
 
 
 def _get_label(kind: Kind, call: Call) -> Answer:
-    pointer = AssetPointer(kind, call.params["name"], label=call.params["label"], scope=scope_of(call))
+    pointer = AssetPointer(kind, _name(call), label=call.params["label"], scope=scope_of(call))
     return reply_document(catalog.resolve(call.hub, call.principal, pointer))
 
 
@@ -56,7 +61,7 @@ def _delete_version(kind: Kind, call: Call) -> Answer:
 def _list_versions(kind: Kind, call: Call) -> Answer:
     asked = list_query(call.query)
     page = catalog.versions(
-        call.hub, call.principal, scope_of(call), kind, call.params["name"],
+        call.hub, call.principal, scope_of(call), kind, _name(call),
         view=asked.view, order=asked.order, after=asked.after, limit=asked.limit, tags=dict(asked.tags),
     )  # fmt: skip
     return reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next)))
@@ -80,12 +85,12 @@ def _list_containers(kind: Kind, call: Call) -> Answer:
 
 
 def _get_container(kind: Kind, call: Call) -> Answer:
-    return reply_document(catalog.get_container(call.hub, call.principal, scope_of(call), kind, call.params["name"]))
+    return reply_document(catalog.get_container(call.hub, call.principal, scope_of(call), kind, _name(call)))
 
 
 def _put_container(kind: Kind, call: Call) -> Answer:
     document = catalog.update_container(
-        call.hub, call.principal, scope_of(call), kind, call.params["name"], call.properties,
+        call.hub, call.principal, scope_of(call), kind, _name(call), call.properties,
         request_id=call.request_id,
     )  # fmt: skip
     return reply_document(document)
@@ -114,13 +119,13 @@ def _share(kind: Kind, call: Call) -> Answer:
 
 def _temporary_reference(call: Call) -> Answer:
     pointer = asset_named_in(call.object)
-    ref = AssetRef(scope_of(call), pointer.kind, call.params["name"], call.params["version"])
+    ref = AssetRef(scope_of(call), pointer.kind, _name(call), call.params["version"])
     return writing_answer(call, uploads.start(call.hub, call.principal, ref, request_id=call.request_id))
 
 
 def _data_reference(call: Call) -> Answer:
     pointer = asset_named_in(call.object)
-    ref = AssetRef(scope_of(call), pointer.kind, call.params["name"], call.params["version"])
+    ref = AssetRef(scope_of(call), pointer.kind, _name(call), call.params["version"])
     return reading_answer(call, uploads.reading(call.hub, call.principal, ref))
 
 

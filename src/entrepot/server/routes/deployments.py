@@ -8,7 +8,7 @@ from entrepot.domain.deployments.deployments import Target
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import GROUP
 from entrepot.server.routing import Route
-from entrepot.wire.arm import list_query, next_url, page_body
+from entrepot.wire.arm import list_query, next_url, page_body, resource_body
 from entrepot.wire.json_text import decode_jsonc
 
 Json = Any
@@ -27,7 +27,7 @@ def _body(call: Call) -> Json:
     body = decode_jsonc(call.origins.inward(call.body))
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object with properties.template", target="properties")
-    return body
+    return resource_body(body)
 
 
 def _validate(call: Call) -> Answer:

@@ -1,6 +1,7 @@
 """The run-history service that azure-ai-ml asks beside ARM: runs, children, details with log addresses, run data."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from entrepot.domain.jobs import logs, queries, submission
@@ -9,7 +10,7 @@ from entrepot.server.calls import TEXT_TYPE, Answer, Call, reply
 from entrepot.server.places import WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url
-from entrepot.wire.assets import text_field
+from entrepot.wire.assets import text_field, text_list
 from entrepot.wire.jobs import run_data, run_patch, with_log_addresses
 
 Json = Any
@@ -74,9 +75,17 @@ def _run_data(call: Call) -> Answer:
     return reply(run_data(queries.run(queries.get(call.hub, call.principal, workspace_of(call), run_id))))
 
 
-def _resolved_uris(_call: Call) -> Answer:
-    """Nothing to resolve: run data name no output assets, outputs are found in their datastore."""
-    return reply({"values": {}})
+def _services(call: Call) -> Answer:
+    """Name no services: no job here opens a notebook or a shell of its own."""
+    queries.get(call.hub, call.principal, workspace_of(call), call.params["run"])
+    return reply({"instances": {}})
+
+
+def _resolved_uris(field: str, call: Call) -> Answer:
+    """Tell in which datastore the outputs are that run data name as assets."""
+    asked = text_list(call.object, "values")
+    found = queries.output_uris(call.hub, call.principal, workspace_of(call), asked)
+    return reply({"values": {asset_id: {field: uri} for asset_id, uri in found.items()}})
 
 
 def _routes() -> Iterator[Route]:
@@ -87,10 +96,14 @@ def _routes() -> Iterator[Route]:
         yield Route("PATCH", place, WRITE, _patch)
         yield Route("GET", place + "/children", READ, _children, inline=True)
         yield Route("GET", place + "/details", READ, _details, inline=True)
+        yield Route("GET", place + "/serviceinstances/{node}", READ, _services, inline=True)
         yield Route("GET", place + "/logs/{name:rest}", None, _log, is_long=True, reason=_SIGNED, is_anonymous=True)
     yield Route("POST", HISTORY + "/rundata", READ, _run_data)
-    for service in ("/data/v1.0" + WORKSPACE + "/dataversion", "/modelregistry/v1.0" + WORKSPACE + "/models"):
-        yield Route("POST", service + "/batchGetResolvedUris", READ, _resolved_uris)
+    for service, field in (
+        ("/data/v1.0" + WORKSPACE + "/dataversion", "uri"),
+        ("/modelregistry/v1.0" + WORKSPACE + "/models", "path"),
+    ):
+        yield Route("POST", service + "/batchGetResolvedUris", READ, partial(_resolved_uris, field))
 
 
 ROUTES = tuple(_routes())

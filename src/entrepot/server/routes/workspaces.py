@@ -58,6 +58,12 @@ def _list_keys(call: Call) -> Answer:
     return reply(keys(document.body["properties"].get("storageAccount") or ""))
 
 
+def _resync_keys(call: Call) -> Answer:
+    """Do nothing, well: no key of a storage account is kept here that could be out of date."""
+    workspaces.get(call.hub, call.principal, workspace_of(call))
+    return reply_empty(200)
+
+
 def _put_datastore(call: Call) -> Answer:
     document, is_created = datastores.put(
         call.hub, call.principal, workspace_of(call), call.params["datastore"], call.object,
@@ -128,6 +134,7 @@ def _routes() -> Iterator[Route]:
         yield Route("DELETE", workspace, workspaces.DELETE, _delete)
         yield Route("GET", prefix + RESOURCES + "/workspaces", workspaces.READ, _list, inline=True)
         yield Route("POST", workspace + "/listKeys", LIST_KEYS, _list_keys)
+        yield Route("POST", workspace + "/resyncKeys", workspaces.READ, _resync_keys)
         yield Route("PUT", datastore, datastores.WRITE, _put_datastore)
         yield Route("GET", datastore, datastores.READ, _get_datastore, inline=True)
         yield Route("DELETE", datastore, datastores.DELETE, _delete_datastore)

@@ -66,4 +66,4 @@ def updates(properties: Mapping[str, Json], draft: Draft) -> dict[str, Json]:
             here = {**(properties.get(name) or {}), **here}  # may be added to, as in Azure
         if here != properties.get(name):
             changed[name] = here
-    return changed
+    return changed | rules_of(draft.ref.kind).restated(properties, draft.properties, changed)

@@ -41,6 +41,11 @@ class Replica:
         """True when a request that is sent there will be answered."""
         return self.state in SERVING
 
+    @property
+    def is_routable(self) -> bool:
+        """True when gateways send requests there: one that just wakes lets them wait in its socket."""
+        return bool(self.address) and (self.is_serving or (self.state == STARTING and self.wakes))
+
     def moved(self, state: str, **changes: Json) -> "Replica":
         """Return the replica in another state."""
         return replace(self, state=state, **changes)

@@ -1,13 +1,14 @@
 """The authority: what clients of Entra ask it for. Discovery, keys, and the token endpoint.
 
-https://learn.microsoft.com/entra/identity-platform/v2-protocols tells the protocol. Pages for people are in `pages.py`.
+https://learn.microsoft.com/entra/identity-platform/v2-protocols tells the protocol. Pages for people: `browser.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from entrepot.core.errors import EntrepotError, InvalidRequest
-from entrepot.domain.identity import directory, flows, granting
+from entrepot.domain.identity import clients, codes, directory, flows, granting
 from entrepot.domain.identity.granting import Granted
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.server.calls import Answer, Call, Header, reply
@@ -43,10 +44,31 @@ def _token(call: Call) -> Answer:
         flows.require_tenant(call.hub, call.params["tenant"])
         form = read_form(call)
         audience = audience_of(call, form)
-        granted = flows.grant(call.hub, flows.Request(form, call.address, _endpoints(call)))
+        granted = flows.grant(call.hub, _request(call, form))
         return reply(_granted(call, granted, form, audience), headers=_PRAGMA)
     except SignInRefused as refused:
         return refusal(call, refused)
+
+
+def _request(call: Call, form: Mapping[str, str]) -> flows.Request:
+    def foreign(token: str, issuer: str, audiences: Sequence[str]) -> Mapping[str, Json]:
+        return call.site.authenticator.issuers.verify(token, issuer, audiences)
+
+    is_federation = call.params["tenant"].lower() == "adfs"
+    return flows.Request(form, call.address, _endpoints(call), foreign, is_federation=is_federation)
+
+
+def _device_code(call: Call) -> Answer:
+    try:
+        flows.require_tenant(call.hub, call.params["tenant"])
+        client_id = read_form(call).get("client_id", "")
+        clients.require_known(call.hub, client_id)
+        made = codes.begin_device(call.hub, client_id, address=call.address)
+    except SignInRefused as refused:
+        return refusal(call, refused)
+    place = call.url("/device")
+    message = f"To sign in, open the page {place} in a browser and enter the code {made.user_code} to authenticate."
+    return reply({**asdict(made), "verification_uri": place, "verification_url": place, "message": message})
 
 
 def read_form(call: Call) -> dict[str, str]:
@@ -119,8 +141,10 @@ def _granted(call: Call, granted: Granted, form: Mapping[str, str], audience: st
 _DISCOVERIES = ("/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration")
 _KEYS = ("/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys")
 _TOKENS = ("/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token")
+_DEVICES = ("/{tenant}/oauth2/v2.0/devicecode", "/{tenant}/oauth2/devicecode")
 ROUTES = (
     *(Route("GET", path, None, _discovery, inline=True, reason=_PUBLIC, is_anonymous=True) for path in _DISCOVERIES),
     *(Route("GET", path, None, _keys, reason=_PUBLIC, is_anonymous=True) for path in _KEYS),
-    *(Route("POST", path, None, _token, reason=_SIGN_IN, is_anonymous=True) for path in _TOKENS),
+    *(Route("POST", path, None, _token, reason=_SIGN_IN, is_anonymous=True, is_long=True) for path in _TOKENS),
+    *(Route("POST", path, None, _device_code, reason=_SIGN_IN, is_anonymous=True) for path in _DEVICES),
 )

@@ -1,0 +1,1 @@
+"""Connections of workspaces to services elsewhere, with their credentials."""

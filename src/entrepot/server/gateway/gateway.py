@@ -1,0 +1,196 @@
+"""The gateway of a server: Envoy kept running while there are endpoints, and told of every change of theirs.
+
+Before the first endpoint there is no process and nothing is polled but one document. It ends with the server; when
+the server is killed it goes on, and the next server takes it over.
+"""
+
+import logging
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from entrepot.core.digests import digest_of
+from entrepot.core.errors import EntrepotError
+from entrepot.domain.endpoints import routing
+from entrepot.domain.endpoints.announcements import EPOCH_KEY
+from entrepot.domain.hub import Hub
+from entrepot.server.gateway import process
+from entrepot.server.gateway.bootstrap import bootstrap
+from entrepot.server.gateway.files import WatchedFolder
+from entrepot.server.gateway.process import Running
+from entrepot.server.gateway.rendering import render
+from entrepot.server.keys import load_token
+from entrepot.server.tls import TlsFiles
+
+_GLANCE_S = 0.02
+_IDLE_GLANCE_S = 0.1
+_CHECK_S = 0.5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+log = logging.getLogger("entrepot.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway is: its folder in the home, its host, its plain and its TLS port, and the server it asks."""
+
+    folder: Path
+    host: str
+    ports: tuple[int, int]
+    server: str
+    tls: TlsFiles
+    secret: str
+
+
+class Gateway:
+    """Follows a hub's endpoints in a thread of its own. `held`: sockets that keep the ports until Envoy has them."""
+
+    def __init__(self, hub: Hub, place: Place, held: tuple[socket.socket, ...] = ()) -> None:
+        self._hub = hub
+        self._place = place
+        self._held = held
+        self._config = place.folder / "config"
+        self._files = WatchedFolder(self._config)
+        self._bootstrap = bootstrap(
+            folder=str(self._config), host=place.host, ports=place.ports, tls=place.tls, secret=place.secret
+        )
+        self._digest = digest_of(self._bootstrap)
+        self._running: Running | None = None
+        self._epoch = -1
+        self._failures = 0
+        self._not_before = 0.0
+        self._checked = 0.0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The plain and the TLS port, also before Envoy listens there."""
+        return self._place.ports
+
+    @property
+    def secret(self) -> str:
+        """What the gateway shows when it asks the server."""
+        return self._place.secret
+
+    @property
+    def folder(self) -> Path:
+        """Where the admin socket is."""
+        return self._place.folder
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether Envoy runs."""
+        return self._running is not None and self._running.is_alive
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread = threading.Thread(target=self._loop, name="gateway", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow no more and end Envoy; idempotent."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._running is not None:
+            process.stop(self._running)
+            self._running = None
+        for held in self._held:
+            held.close()
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except Exception as error:
+                told = error.message if isinstance(error, EntrepotError) else repr(error)
+                log.error("the gateway could not be brought up to date: %s", told)
+                self._epoch = -1
+                self._stopping.wait(_CHECK_S)
+            self._stopping.wait(_GLANCE_S if self._running else _IDLE_GLANCE_S)
+
+    def _step(self) -> None:
+        document = self._hub.documents.get(EPOCH_KEY)
+        epoch = document.revision if document is not None else 0
+        is_changed = epoch != self._epoch
+        now = time.monotonic()
+        if not is_changed and (self._running is None or now - self._checked < _CHECK_S):
+            return
+        if is_changed or not self._files.is_settled:
+            self._write()
+            self._epoch = epoch
+        self._checked = now
+        if self._running is None and epoch and routing.any_endpoint(self._hub):
+            self._running = self._adopted()
+        if self._running is not None and not self._running.is_alive:
+            self._restart(now)
+
+    def _write(self) -> None:
+        endpoints = routing.read_all(self._hub)
+        self._files.write(render(endpoints, folder=str(self._config), server=self._place.server))
+
+    def _adopted(self) -> Running:
+        """Return the Envoy that an earlier server left, if it was told the same; else a new one."""
+        known = process.remembered(self._place.folder)
+        if known is not None and known.is_alive:
+            if known.bootstrap == self._digest and process.is_ready(self._place.folder):
+                log.info("the gateway of an earlier server goes on as process %d", known.pid)
+                return known
+            process.stop(known)
+        return self._started()
+
+    def _started(self) -> Running:
+        running = process.start(self._place.folder, self._bootstrap, digest=self._digest, ports=self._place.ports)
+        log.info("the gateway listens on ports %d and %d as process %d", *self._place.ports, running.pid)
+        return running
+
+    def _restart(self, now: float) -> None:
+        if now < self._not_before:
+            return
+        assert self._running is not None
+        process.reap(self._running)
+        self._failures += 1
+        self._not_before = now + min(_FIRST_PAUSE_S * 2 ** (self._failures - 1), _LONGEST_PAUSE_S)
+        log.warning("the gateway died and is started again")
+        self._running = self._started()
+        self._failures = 0
+
+
+def open_gateway(hub: Hub, folder: Path, *, server: str, tls: TlsFiles) -> Gateway:
+    """Return the gateway of a server whose API answers at `server`; its ports are settled, nothing runs yet.
+
+    They are those of an Envoy that still runs, else the API's and the next but one, else free ones. Sockets that are
+    bound but do not listen hold them, so that nobody else is given them.
+    """
+    settings = hub.settings
+    known = process.remembered(folder)
+    ports: list[int] = list(known.ports) if known is not None and known.is_alive else []
+    held: tuple[socket.socket, ...] = ()
+    if not ports:
+        before = known.ports if known is not None else (0, 0)
+        wishes = [
+            port + 2 if port else old for port, old in zip((settings.port, settings.https_port), before, strict=True)
+        ]
+        held = tuple(_hold(settings.host, wish) for wish in wishes)
+        ports = [found.getsockname()[1] for found in held]
+    api = server.partition("://")[2]
+    secret = load_token(settings.home / "keys" / "gateway.key")
+    place = Place(folder, settings.host, (ports[0], ports[1]), api, tls, secret)
+    return Gateway(hub, place, held)
+
+
+def _hold(host: str, port: int) -> socket.socket:
+    for wish in dict.fromkeys((port, 0)):
+        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Envoy sets it too, and so may bind beside us
+        try:
+            held.bind((host, wish))
+        except OSError:
+            held.close()
+            continue
+        return held
+    raise OSError(f"{host} has no free port for the gateway")

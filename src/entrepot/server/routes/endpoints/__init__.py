@@ -1,0 +1,1 @@
+"""Routes of what serves models, and of the gateways before it."""
