@@ -60,7 +60,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
-    computes, connections,
+from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, spellings
