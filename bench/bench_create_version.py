@@ -1,4 +1,4 @@
-"""Create and get model versions at the domain's door: access check, audit and lineage on, SQLite, every commit synced.
+"""Create and get model versions at the domain's door: access check, audit, seals and lineage on, SQLite, all synced.
 
 The limit beside it is a bare commit of as many bytes in the same run. What HTTP adds is measured elsewhere.
 """
@@ -15,6 +15,8 @@ from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import MODEL
 from entrepot.domain import access, registries
 from entrepot.domain.assets import catalog
+from entrepot.domain.audit.keeping import Auditor
+from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Change, Document, Put
 from entrepot.testing.hub import OWNER, close_hub, make_hub, upload
@@ -26,6 +28,8 @@ def main(count: int) -> None:
     """Print one JSON line per figure, each of `count` versions."""
     with tempfile.TemporaryDirectory() as folder:
         hub = make_hub(Path(folder), fsync=True, is_alone=True)
+        auditor = Auditor(hub, Notary(lambda: b"k" * 32, Path(folder) / "newest.json"))
+        auditor.start()  # seals beside all that follows, as in a server
         registry = RegistryScope("bench")
         registries.create(hub, OWNER, "s", "rg", "bench", {"location": "eastus"})
         source = AssetRef(registry, MODEL, "source", "1")
@@ -42,6 +46,7 @@ def main(count: int) -> None:
             _each_us(lambda: access.allowed(hub, OWNER, registries.READ, source.container_key), 100_000),
             "us",
         )
+        auditor.stop()
         close_hub(hub)
 
 

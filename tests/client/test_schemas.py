@@ -7,7 +7,7 @@ import pytest
 
 from entrepot.client import files, overrides
 from entrepot.client.failures import FileFailure
-from entrepot.client.schemas import assets, jobs, resources
+from entrepot.client.schemas import assets, batch, jobs, resources
 from entrepot.client.schemas.checks import Check, check
 
 Json = Any
@@ -117,6 +117,8 @@ def test_every_example_is_right_and_draws_no_warning(example: Path) -> None:
         schema: Check = resources.REGISTRY
     elif example.name.startswith("workspace"):
         schema = resources.WORKSPACE
+    elif "endpoint_name" in data:
+        schema = batch.batch_deployment
     elif data.get("type") == "pipeline":
         schema = publishing_jobs.schema_of(document)
     elif "command" in data:

@@ -236,7 +236,7 @@ def test_refused_writes_are_recorded_at_once_and_refused_reads_in_batches(
             groups.get(hub, stranger, "s1", "contoso-rg")
     with pytest.raises(AccessDenied):
         groups.delete(hub, _reader(hub, stranger), "s1", "contoso-rg", request_id="r")
-    hub.refusals.write(hub.documents)
+    hub.notes.write(hub.documents)
     entries = [entry.body for entry in audit.entries(hub, after=before)]
     assert [(entry["outcome"], entry["action"].rpartition("/")[2], entry.get("count", 1)) for entry in entries] == [
         ("allowed", "write", 1),  # the reader's role

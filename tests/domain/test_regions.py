@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from entrepot.core.errors import InvalidName, NotFound
+from entrepot.core.errors import InvalidName
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import ENVIRONMENT, MODEL
 from entrepot.domain import gallery, registries, replication, workspaces
 from entrepot.domain.assets import catalog
-from entrepot.domain.deployments import deployments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import known_regions, offered_region
 from entrepot.testing.hub import OWNER, close_hub, content_of, make_hub, upload
@@ -74,24 +73,3 @@ def test_curated_environments_serve_workspaces_of_all_regions(hub: Hub) -> None:
     versions = hub.documents.list(f"registries/azureml/environments/{name}/versions").documents
     ref = AssetRef(RegistryScope("azureml"), ENVIRONMENT, name, versions[0].body["name"])
     assert replication.require_region(hub, ref, offered_region(hub.settings, "brazilsouth"))
-
-
-def _template() -> Json:
-    resource = {
-        "type": "Microsoft.MachineLearningServices/workspaces",
-        "apiVersion": "2023-04-01",
-        "name": "dev",
-        "location": "[resourceGroup().location]",
-    }
-    return {"properties": {"mode": "Incremental", "template": {"resources": [resource]}}}
-
-
-def test_a_deployment_makes_the_group_it_is_in_for_who_may(hub: Hub) -> None:
-    target = deployments.Target("s1", "new-group", "d1")
-    with pytest.raises(Exception, match="may not"):
-        deployments.create(hub, STRANGER, target, _template())
-    deployments.create(hub, OWNER, target, _template())
-    assert workspaces.get_group(hub, OWNER, "s1", "new-group").body["location"] == "eastus"
-    assert workspaces.region_of(hub, WorkspaceScope("s1", "new-group", "dev")) == "eastus"
-    with pytest.raises(NotFound):
-        workspaces.get_group(hub, OWNER, "s1", "other-group")

@@ -23,6 +23,7 @@ from entrepot.testing.hub import OWNER, upload
 
 Json = Any
 SECRET = "s3cret"
+GATE_S = 60
 SCRIPT = "def init():\n    pass\ndef run(data):\n    return data\n"
 
 
@@ -116,7 +117,7 @@ class House:
 
 
 class _Upstream(http.server.BaseHTTPRequestHandler):
-    """Answers with what it was asked, as JSON; a body {"sleep": s} takes its time, {"status": n} is answered so."""
+    """Answers with what it was asked, as JSON; {"waits": true} is kept at the gate, {"status": n} is answered so."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16  # headers and body in one packet: two would wait for each other's acknowledgement
@@ -128,7 +129,8 @@ class _Upstream(http.server.BaseHTTPRequestHandler):
         server: UpstreamServer = self.server  # type: ignore[assignment]
         with server.guard:
             server.requests += 1
-        time.sleep(asked.get("sleep", 0))
+        if asked.get("waits"):
+            server.gate.wait(GATE_S)
         answer = {"name": server.name, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()},
                   "size": len(data), "method": self.command}  # fmt: skip
         body = json.dumps(answer).encode()
@@ -157,6 +159,7 @@ class UpstreamServer(http.server.ThreadingHTTPServer):
         self.name = name
         self.requests = 0
         self.guard = threading.Lock()
+        self.gate = threading.Event()
 
     @property
     def address(self) -> str:
@@ -173,6 +176,7 @@ def upstream(name: str) -> Iterator[UpstreamServer]:
     try:
         yield server
     finally:
+        server.gate.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -89,14 +89,7 @@ class Site:
 
     def followed(self) -> None:
         """Return when what the store says is what the gateway does: a new endpoint answers."""
-        marker = self.house.endpoint(f"m{time.monotonic_ns() % 10**12}")
-        wait_until(lambda: self._knows(marker), timeout_s=LIMIT_S, what="the gateway's following")
-
-    def _knows(self, ref: EndpointRef) -> bool:
-        try:
-            return "There is no endpoint" not in self.ask(ref).body.decode()
-        except OSError:
-            return False
+        assert self.gateway.follow(LIMIT_S)
 
 
 @dataclass(frozen=True)
@@ -270,7 +263,7 @@ def test_statuses_are_azures(site: Site, taxi: EndpointRef) -> None:
     site.house.serve(slow, site.blue.address)
     site.followed()
     named = {"azureml-model-deployment": "slow"}
-    answer = site.ask(taxi, {"sleep": 2}, headers=named)
+    answer = site.ask(taxi, {"waits": True}, headers=named)
     assert (answer.status, answer.json["error"]["code"]) == (408, "RequestTimeout")
     assert "request_timeout_ms" in answer.json["error"]["message"]
     nobody = site.house.deploy(taxi, "nobody")
@@ -293,14 +286,17 @@ def test_more_requests_than_may_wait_are_429(site: Site, taxi: EndpointRef) -> N
     statuses: list[int] = []
 
     def ask() -> None:
-        answer = site.ask(taxi, {"sleep": 1}, headers={"azureml-model-deployment": "small"})
+        answer = site.ask(taxi, {"waits": True}, headers={"azureml-model-deployment": "small"})
         statuses.append(answer.status)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
+    wait_until(lambda: len(statuses) >= 5, timeout_s=LIMIT_S, what="refusals")
+    site.blue.gate.set()
     for thread in threads:
         thread.join()
+    site.blue.gate.clear()
     counted = Counter(statuses)
     assert set(counted) == {200, 429}
     assert counted[200] in (2, 3)

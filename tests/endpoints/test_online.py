@@ -291,6 +291,8 @@ def test_keys_are_replaced_one_by_one(house: House) -> None:
     assert after.secondary == before.secondary
     endpoints.regenerate_keys(house.hub, OWNER, endpoint, "Secondary", "a-key-of-my-own-choice")
     assert endpoints.list_keys(house.hub, OWNER, endpoint).secondary == "a-key-of-my-own-choice"
+    endpoints.regenerate_keys(house.hub, OWNER, endpoint, "Primary", after.primary)  # as azure-ai-ml asks for a new one
+    assert endpoints.list_keys(house.hub, OWNER, endpoint).primary != after.primary
     with pytest.raises(InvalidRequest, match="Primary or Secondary"):
         endpoints.regenerate_keys(house.hub, OWNER, endpoint, "Third", None)
     with pytest.raises(InvalidRequest, match="at least 16 characters"):

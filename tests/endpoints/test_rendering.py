@@ -6,7 +6,7 @@ from typing import Any
 from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.routing import DeploymentRoute, EndpointRoute
 from entrepot.server.gateway.files import LINGER_S, WatchedFolder
-from entrepot.server.gateway.rendering import CLUSTERS, PICK, ROUTES, Files, render
+from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, PICK, ROUTES, Files, render
 
 Json = Any
 
@@ -68,18 +68,18 @@ def test_a_sleeping_replica_is_waited_for() -> None:
 def test_what_routes_may_still_need_goes_later(tmp_path: Any) -> None:
     now = [0.0]
     folder = WatchedFolder(tmp_path / "config", clock=lambda: now[0])
-    assert folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))))
-    assert not folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))))
+    assert folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))), mark="1")
+    assert not folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))), mark="1")
 
     def clusters() -> set[str]:
         return {item["name"] for item in json.loads((tmp_path / "config" / CLUSTERS).read_text())["resources"]}
 
     alone = rendered(endpoint("a-1", deployment("blue", READY)))
-    folder.write(alone)
+    folder.write(alone, mark="1")
     assert clusters() == {"entrepot", "a-1_blue", "a-1_green"}
     assert "a-1_green" not in (tmp_path / "config" / ROUTES).read_text()
     assert not folder.is_settled
     now[0] = LINGER_S
-    folder.write(alone)
+    folder.write(alone, mark="1")
     assert clusters() == {"entrepot", "a-1_blue"}
-    assert sorted(file.name for file in (tmp_path / "config").iterdir()) == ["a-1_blue.json", CLUSTERS, ROUTES]
+    assert sorted(file.name for file in (tmp_path / "config").iterdir()) == ["a-1_blue.json", CLUSTERS, EPOCH, ROUTES]

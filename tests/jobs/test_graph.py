@@ -81,7 +81,7 @@ def test_outputs_of_the_pipeline_are_those_of_nodes() -> None:
         {"a": {"outputs": {"o": {"type": "literal", "value": "${{parent.outputs.final}}"}}}},
         outputs={"final": {"type": "uri_folder"}},
     )
-    assert bound.outputs == {"final": ("a", "o")}
+    assert bound.outputs == {"final": (("a", "o"),)}
 
 
 def test_a_circle_is_named_from_node_to_node() -> None:

@@ -62,7 +62,7 @@ def test_files_are_split_and_rows_appended_in_order(house: House) -> None:
     ended = run(house, component)
     assert ended["properties"]["status"] == "Completed", ended["properties"].get("error")
     node = house.nodes("p")["score"]
-    assert node["properties"]["jobType"] == "Parallel"
+    assert node["entrepot"]["kind"] == "parallel"
     rows = house.output(node["name"], "rows")["rows"].decode().splitlines()
     assert rows == ["f0.txt 2", "f1.txt 2", "f2.txt 2", "f3.txt 2", "f4.txt 1"]
     told = log(house)

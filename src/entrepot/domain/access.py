@@ -27,6 +27,7 @@ __all__ = [
     "asset_action",
     "coverage",
     "holders_of",
+    "note",
     "require",
     "require_visible",
     "scope_key_of",
@@ -81,8 +82,9 @@ def holders_of(hub: Hub, principal: Principal) -> tuple[str, ...]:
 
 
 def somebody(hub: Hub, id: str) -> Principal:
-    """Return a principal of whom only the id is known."""
-    return Principal(id=id, name="", tenant=hub.settings.tenant)
+    """Return a principal of whom only the id is known, with the groups that the directory puts it in."""
+    known = hub.standing.of(hub.documents, id, hub.clock.now())
+    return Principal(id=id, name="", tenant=hub.settings.tenant, groups=known.groups if known else ())
 
 
 def is_public(scope_key: str) -> bool:
@@ -124,7 +126,13 @@ def require_visible(hub: Hub, principal: Principal, action: str, scope_key: str,
 
 def sightless(hub: Hub, principal: Principal, action: str, target: str) -> None:
     """Note that a principal asked for what it may not see; it is told that nothing is there."""
-    hub.refusals.note(audit.entry(principal, action, target=target, outcome=audit.DENIED, now=hub.clock.now()))
+    hub.notes.note(audit.entry(principal, action, target=target, outcome=audit.DENIED, now=hub.clock.now()))
+
+
+def note(hub: Hub, principal: Principal, action: str, scope_key: str, *, request_id: str = "") -> None:
+    """Have an act that writes nothing, such as telling a secret, in the audit trail soon."""
+    now = hub.clock.now()
+    hub.notes.note(audit.entry(principal, action, target=arm_scope(hub, scope_key), now=now, request_id=request_id))
 
 
 def asset_action(scope_key: str, kind: Kind, verb: str) -> str:

@@ -8,7 +8,7 @@ from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock
 from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
-from entrepot.domain.audit import Refusals
+from entrepot.domain.audit import Notes
 from entrepot.domain.authorization.grants import Grants
 from entrepot.domain.concurrency.combining import Combiner
 from entrepot.domain.concurrency.locks import Locks
@@ -53,7 +53,7 @@ class Principal:
 class Hub:
     """The product's dependencies. Tests build one in memory (`entrepot.testing`).
 
-    The last seven hold what one process remembers between calls; but for refusals just noted, all of it can be lost.
+    The last seven hold what one process remembers between calls; all of it can be lost, if need be.
     """
 
     settings: Settings
@@ -67,7 +67,7 @@ class Hub:
     grants: Grants = field(default_factory=Grants)
     locks: Locks = field(default_factory=Locks)
     memory: Memory = field(default_factory=Memory)
-    refusals: Refusals = field(default_factory=Refusals)
+    notes: Notes = field(default_factory=Notes)
     publications: Combiner[Any, Any] = field(default_factory=Combiner)
     standing: Standing = field(default_factory=Standing)
     passwords: Passwords = field(default_factory=Passwords)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from entrepot.core.errors import EntrepotError, InvalidRequest, RouteNotFound, TooLarge
+from entrepot.domain import audit
 from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
 from entrepot.domain.hub import Principal
 from entrepot.server.calls import JSON_TYPE, Answer, Call, Gathered, Header
@@ -194,11 +195,24 @@ class Application:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path, site = scope["method"], scope["path"], self._site
         route, params = self._find(method, path, headers)
-        who = ANONYMOUS if route.is_anonymous else site.authenticator.caller(method, headers)
+        who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id)
         address = (scope.get("client") or ("",))[0]
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
         )
+
+    def _caller(self, route: Route, headers: Mapping[bytes, bytes], request_id: str) -> Principal:
+        """Return who calls; who cannot be told leaves a note of the route that was asked for."""
+        site = self._site
+        try:
+            return site.authenticator.caller(route.method, headers)
+        except EntrepotError:
+            told = audit.entry(
+                ANONYMOUS, route.action or route.template, target=route.template, outcome=audit.UNAUTHENTICATED,
+                now=site.hub.clock.now(), request_id=request_id,
+            )  # fmt: skip
+            site.hub.notes.note(told)
+            raise
 
     def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
         try:

@@ -14,7 +14,10 @@ from entrepot.compute.local import LocalBackend
 from entrepot.core.clock import SystemClock, new_id
 from entrepot.core.settings import Settings
 from entrepot.domain import environments, gallery, removal, replication
+from entrepot.domain.audit.keeping import Auditor
+from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.authorization import assignments
+from entrepot.domain.deployments import running
 from entrepot.domain.endpoints import provisioning, replicas
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
@@ -33,14 +36,14 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
-from entrepot.server.gateway.gateway import Gateway, open_gateway
+from entrepot.server.gateway.gateway import open_gateway
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
+from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_keys, load_token
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
-    access,
     arm,
     assets,
     batch_endpoints,
@@ -60,6 +63,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
+from entrepot.server.routes.governance import access, audit
 from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
@@ -81,7 +85,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections,
+    computes, connections, audit,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -101,19 +105,19 @@ class Composition:
     application: Application
     workers: Workers
     planes: tuple[DataPlane, ...]
-    gateway: Gateway
     pools: tuple[ThreadPoolExecutor, ...]
     depots: LocalDepots | CloudDepots
 
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
         self.workers.start()
-        self.gateway.start()
+        self.site.gateway.start()
+        self.site.auditor.start()
 
     def stop(self) -> None:
         """End the workers and the data plane; whoever waits in a request gives up."""
         self.site.stopping.set()
-        self.gateway.stop()
+        self.site.gateway.stop()
         self.workers.stop()
         for plane in self.planes:
             plane.stop()
@@ -123,6 +127,7 @@ class Composition:
         self.stop()
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
+        self.site.auditor.stop()
         self.site.hub.documents.close()
         self.depots.close()
 
@@ -153,9 +158,10 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         site = Site(
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
-            version=entrepot.__version__, gateway_secret=gateway.secret, operations=OPERATIONS,
+            router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
+            auditor=_auditor(hub),
         )  # fmt: skip
-        composition = _assembled(site, planes, gateway, depots)
+        composition = _assembled(site, planes, depots)
         undo.pop_all()
         return composition
 
@@ -166,6 +172,13 @@ def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depot
     sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
     hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
     return hub
+
+
+def _auditor(hub: Hub) -> Auditor:
+    """Return what keeps the audit trail. Its key and its memory are not in the database that it seals."""
+    home = hub.settings.home
+    key = partial(load_key, home / "keys" / "audit.key")
+    return Auditor(hub, Notary(key, home / "audit" / "newest.json", is_alone=not hub.settings.database_url))
 
 
 def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles) -> tuple[TokenSigner, Authenticator]:
@@ -181,14 +194,12 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
     )  # fmt: skip
 
 
-def _assembled(
-    site: Site, planes: tuple[DataPlane, ...], gateway: Gateway, depots: LocalDepots | CloudDepots
-) -> Composition:
+def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
-    application = Application(site, Router(ROUTES), writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site), planes, gateway, (writers, waiters), depots)
+    application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
+    return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
 
 
 def _workers(site: Site) -> Workers:
@@ -210,6 +221,7 @@ def _workers(site: Site) -> Workers:
         records.PIPELINE_QUEUE: scheduler.tick,
         records.NODE_QUEUE: Executor(identity, site.stopping),
         SCHEDULE_QUEUE: firing.fire,
+        running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
     }
@@ -219,6 +231,7 @@ def _workers(site: Site) -> Workers:
         environments.QUEUE: processors,
         records.PIPELINE_QUEUE: 2,
         SCHEDULE_QUEUE: 1,
+        running.QUEUE: 2,
         replicas.QUEUE: _DEPLOYMENTS,
         records.NODE_QUEUE: site.hub.settings.step_slots or processors,
     }

@@ -3,11 +3,14 @@
 import threading
 from dataclasses import dataclass, field
 
+from entrepot.domain.audit.keeping import Auditor
 from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.server.routing import Router
 from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
 
@@ -52,8 +55,10 @@ class Site:
     signer: AddressSigner
     tokens: TokenSigner
     authenticator: Authenticator
+    router: Router
+    auditor: Auditor
     version: str
-    gateway_secret: str
+    gateway: Gateway
     operations: tuple[Operation, ...]
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -130,6 +130,14 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Trim:
+    """Remove the entries of a stream up to a position. The newest has to stay: positions are counted on from it."""
+
+    stream: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Enqueue:
     """Add a work item, or, if `(queue, key)` is already waiting, leave that one. `due` in epoch seconds, 0: at once.
 
@@ -182,7 +190,7 @@ class ReleaseLeases:
     owner_prefix: str
 
 
-Change = Put | Delete | Link | Unlink | Append | Enqueue | Finish | Postpone | ReleaseLeases
+Change = Put | Delete | Link | Unlink | Append | Trim | Enqueue | Finish | Postpone | ReleaseLeases
 
 
 @dataclass(frozen=True, slots=True)

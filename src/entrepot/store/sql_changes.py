@@ -22,6 +22,7 @@ from entrepot.store.documents import (
     Postpone,
     Put,
     ReleaseLeases,
+    Trim,
     Unlink,
     Work,
     is_storable,
@@ -116,6 +117,8 @@ def apply(session: Session, statements: Statements, steps: Sequence[Step]) -> Ap
             session.count(statements.remove_links, {"source": change.source})
         elif isinstance(change, Delete):
             _delete(session, statements, change)
+        elif isinstance(change, Trim):
+            session.count(statements.trim, {"stream": change.stream, "position": change.position})
         else:
             has_work |= _APPLY_WORK[type(change)](session, statements, step)
     for stream, bodies in appends.items():

@@ -63,6 +63,13 @@ def delete(call: Call) -> None:
     call.session.delete(_address(call), wait=not call.flag("no_wait"))
 
 
+def who_can(call: Call) -> Json:
+    """Return who may do something in a registry, or holds a role there."""
+    from entrepot.cli.commands.access import questions
+
+    return questions.who_can(call)
+
+
 def _address(call: Call) -> str:
     from entrepot.client import scopes
     from entrepot.client.failures import ServiceFailure, UsageFailure

@@ -50,8 +50,8 @@ def changed(call: Call, view: Mapping[str, Json]) -> dict[str, Json]:
     entity = copy.deepcopy(dict(view))
     if path := call.file():
         entity |= files.load(path).data
-    for name in ("display_name", "description", "public_network_access"):
-        if call.text(name):
+    for name in ("display_name", "description", "public_network_access", "read_access"):
+        if call.has(name) and call.text(name):
             entity[name] = call.text(name)
     if (tags := call.tags()) is not None:
         entity["tags"] = {**(entity.get("tags") or {}), **tags}

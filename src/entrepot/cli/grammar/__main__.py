@@ -50,6 +50,11 @@ def _add_ours(commands: dict[str, list[dict[str, Any]]]) -> None:
     registry = {"opts": ["--registry-name"]}
     for verb in ("archive", "restore"):
         commands[f"data {verb}"] = [*commands[f"data {verb}"], registry]
+    commands["registry who-can"] = [
+        {"opts": ["--name", "-n"], "required": True}, {"opts": ["--action"]}, {"opts": ["--role"]},
+    ]  # fmt: skip
+    for verb in ("create", "update"):
+        commands[f"registry {verb}"] += [{"opts": ["--read-access"], "choices_doc": ["rbac", "tenant"]}]
     commands["registry delete"] += [{"opts": ["--yes", "-y"], "flag": True}, {"opts": ["--no-wait"], "flag": True}]
     for noun in ("environment", "component", "data"):
         commands[f"{noun} download"] = commands["model download"]

@@ -10,6 +10,7 @@ from entrepot.client.publishing.content import Publisher, create_code, create_nu
 from entrepot.client.schemas import jobs as job_schemas
 from entrepot.client.schemas.assets import COMMAND_COMPONENT
 from entrepot.client.schemas.checks import Check, check
+from entrepot.client.schemas.flows import PARALLEL_COMPONENT, PARALLEL_FIELDS
 from entrepot.client.shapes import asset_bodies, job_bodies
 from entrepot.core.digests import digest_json
 
@@ -21,9 +22,11 @@ ANONYMOUS_COMPONENT = "azureml_anonymous"  # azure-ai-ml's name, by which server
 def schema_of(document: Document) -> Check:
     """Return the schema that a component's file has to follow. Raises FileFailure for types not served."""
     kind = document.data.get("type") or ("pipeline" if "jobs" in document.data else "command")
-    schemas = {"command": COMMAND_COMPONENT, "pipeline": job_schemas.PIPELINE_COMPONENT}
+    schemas = {
+        "command": COMMAND_COMPONENT, "pipeline": job_schemas.PIPELINE_COMPONENT, "parallel": PARALLEL_COMPONENT,
+    }  # fmt: skip
     if kind not in schemas:
-        raise document.wrong(("type",), f"components of type {kind!r} are not run here; command and pipeline are")
+        raise document.wrong(("type",), f"components of type {kind!r} are not run here; {', '.join(schemas)} are")
     return schemas[kind]
 
 
@@ -49,10 +52,21 @@ def finished_spec(publisher: Publisher, document: Document, data: dict[str, Json
         spec["jobs"] = nodes_body(publisher, document, data["jobs"], (*place, "jobs"), ports=ports)
         spec["sourceJobId"] = None
         return spec
+    if spec["type"] == "parallel":
+        kept = {name: data[name] for name in PARALLEL_FIELDS if data.get(name) is not None}
+        return spec | kept | {"task": _task(publisher, document, data["task"], (*place, "task"))}
     if data.get("code"):
         spec["code"] = in_spec(code_id(publisher, document, data["code"], (*place, "code")))
     spec["environment"] = in_spec(environment_id(publisher, document, data["environment"], (*place, "environment")))
     return spec
+
+
+def _task(publisher: Publisher, document: Document, task: Mapping[str, Json], place: Place) -> dict[str, Json]:
+    sent = {"type": "run_function", **task}
+    if sent.get("code"):
+        sent["code"] = in_spec(code_id(publisher, document, sent["code"], (*place, "code")))
+    sent["environment"] = in_spec(environment_id(publisher, document, sent["environment"], (*place, "environment")))
+    return sent
 
 
 def anonymous_component(publisher: Publisher, document: Document, data: dict[str, Json], place: Place) -> str:
@@ -106,6 +120,9 @@ def inline_spec(data: Mapping[str, Json], ports: Mapping[str, Json]) -> dict[str
     """Return the component that a step with a command of its own is: its values tell the types of its ports."""
     inputs = {name: _port_of(value, ports) for name, value in (data.get("inputs") or {}).items()}
     outputs = {name: _output_port_of(value, ports) for name, value in (data.get("outputs") or {}).items()}
+    if data.get("task"):
+        spec = {name: data[name] for name in (*PARALLEL_FIELDS, "is_deterministic") if data.get(name) is not None}
+        return {"type": "parallel", "inputs": inputs, "outputs": outputs, **spec}
     kept = ("command", "code", "environment", "environment_variables", "distribution", "is_deterministic")
     spec = {name: data[name] for name in kept if data.get(name) is not None}
     return {"type": "command", "inputs": inputs, "outputs": outputs, **spec}
@@ -160,4 +177,7 @@ def node_settings(data: Mapping[str, Json]) -> dict[str, Json]:
         sent["distribution"] = job_bodies.distribution(data["distribution"], is_node=True)
     if data.get("environment_variables"):
         sent["environment_variables"] = job_bodies.environment_variables(data["environment_variables"])
+    for name in PARALLEL_FIELDS:
+        if data.get(name) is not None and name not in ("task", *sent):
+            sent[name] = data[name]
     return sent

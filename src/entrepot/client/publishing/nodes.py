@@ -1,5 +1,6 @@
 """The steps of a pipeline: each names a component, which may be a local file or the step's own command."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from entrepot.client.publishing.components import (
 from entrepot.client.publishing.content import Publisher, expand, is_local
 from entrepot.client.publishing.inputs import located
 from entrepot.client.schemas.checks import check
+from entrepot.client.schemas.flows import CONTROLS
 from entrepot.client.shapes import job_bodies
 
 Json = Any
@@ -46,6 +48,8 @@ def _output_types(step: Mapping[str, Json]) -> dict[str, str]:
 def _node(
     publisher: Publisher, document: Document, name: str, step: dict[str, Json], place: Place, ports: Mapping[str, Json]
 ) -> dict[str, Json]:
+    if step.get("type") in CONTROLS:
+        return _control(step)
     identity, source, kind = _component(publisher, document, step, place, ports)
     node: dict[str, Json] = {"name": name, "type": step.get("type") or kind, "componentId": identity, "_source": source}
     if step.get("compute"):
@@ -62,6 +66,14 @@ def _node(
     return node | node_settings(step)
 
 
+def _control(step: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a condition or loop as it is sent: items as JSON text, as azure-ai-ml sends them."""
+    sent = {name: value for name, value in step.items() if value is not None}
+    if isinstance(sent.get("items"), list | dict):
+        sent["items"] = json.dumps(sent["items"])
+    return {**sent, "_source": "YAML.JOB"}
+
+
 def _component(
     publisher: Publisher, document: Document, step: dict[str, Json], place: Place, ports: Mapping[str, Json]
 ) -> tuple[str, str, str]:
@@ -70,8 +82,7 @@ def _component(
     where = (*place, "component")
     if "loaded" in step:
         inner, data = step.pop("loaded")
-        kind = "pipeline" if data.get("jobs") else "command"
-        return anonymous_component(publisher, inner, data, ()), "YAML.COMPONENT", kind
+        return anonymous_component(publisher, inner, data, ()), "YAML.COMPONENT", _type_of(data)
     if isinstance(component, str):
         identity = expand(publisher, "components", component, document=document, place=where)
         source = "REMOTE.REGISTRY" if identity.startswith("azureml://") else "REMOTE.WORKSPACE.COMPONENT"
@@ -80,10 +91,13 @@ def _component(
         inner = Document(component, path=document.path, lines={}, texts={})
         data, warnings = check(inner, schema_of(inner))
         publisher.warnings.extend(warnings)
-        kind = "pipeline" if data.get("jobs") else "command"
-        return anonymous_component(publisher, inner, data, where), "YAML.COMPONENT", kind
+        return anonymous_component(publisher, inner, data, where), "YAML.COMPONENT", _type_of(data)
     spec = inline_spec(step, ports)
-    return anonymous_component(publisher, document, spec, place), "YAML.JOB", "command"
+    return anonymous_component(publisher, document, spec, place), "YAML.JOB", spec["type"]
+
+
+def _type_of(component: Mapping[str, Json]) -> str:
+    return "pipeline" if component.get("jobs") else str(component.get("type") or "command")
 
 
 def compute_id(publisher: Publisher, text: str) -> str:

@@ -31,6 +31,7 @@ from entrepot.client.schemas.checks import (
     tags,
     text,
 )
+from entrepot.client.schemas.flows import CONTROLS, PARALLEL_FIELDS
 
 
 def _path(reading: Reading, place: Place, value: Json) -> Json:
@@ -65,7 +66,7 @@ _OUTPUT = optional(
         plain=text("${{parent.outputs.model}}"),
         nested=fields(
             {
-                "type": one_of(*ASSET_TYPES),
+                "type": one_of(*ASSET_TYPES, *LITERAL_TYPES),
                 "path": text("azureml://datastores/workspaceblobstore/paths/results"),
                 "mode": one_of(*OUTPUT_MODES),
                 "name": text("my_model"),
@@ -109,7 +110,7 @@ COMMAND_JOB = fields(
 
 _NODE = fields(
     {
-        "type": one_of("command", "pipeline"),
+        "type": one_of("command", "pipeline", "parallel", *CONTROLS),
         "name": text(),
         "display_name": text(),
         "description": optional(text()),
@@ -122,6 +123,7 @@ _NODE = fields(
         "identity": anything,
         "services": anything,
         "is_deterministic": boolean,
+        **PARALLEL_FIELDS,
         **STEP_FIELDS,
         "jobs": anything,
         "settings": anything,
@@ -132,7 +134,17 @@ _NODE = fields(
 
 def node(reading: Reading, place: Place, value: Json) -> Json:
     """Accept a step of a pipeline: it names a component, or is a command with its environment."""
+    kind = str(value.get("type")).lower() if isinstance(value, dict) else ""
+    if kind in CONTROLS:
+        return CONTROLS[kind](reading, place, value)
     result = _NODE(reading, place, value)
+    if kind == "parallel" and not result.get("component"):
+        for name in ("task", "input_data"):
+            if not result.get(name):
+                raise reading.document.wrong(
+                    place, f"a parallel step needs `component: ...`, or `task` and `input_data`; {name!r} is missing"
+                )
+        return result
     if not result.get("component"):
         for name in ("command", "environment"):
             if not result.get(name):

@@ -41,6 +41,7 @@ REGISTRY = fields(
             example="[{location: eastus}]",
         ),
         "public_network_access": _ACCESS,
+        "read_access": one_of("rbac", "tenant"),
         "container_registry": anything,
         "intellectual_property": anything,
         "managed_resource_group": anything,

@@ -25,7 +25,7 @@ def view(document: Mapping[str, Json]) -> dict[str, Json]:
     shown |= snake_fields(properties)
     for name in ("job_type", "component_id", "compute_id", "environment_id", "code_id"):
         shown.pop(name, None)
-    shown["type"] = str(properties.get("jobType") or "").lower() or None
+    shown["type"] = ours.get("kind") or str(properties.get("jobType") or "").lower() or None
     if not shown.get("is_archived"):
         shown.pop("is_archived", None)
     for sent, written in (("componentId", "component"), ("environmentId", "environment"), ("codeId", "code")):

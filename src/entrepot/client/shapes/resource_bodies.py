@@ -45,6 +45,8 @@ def registry(data: Mapping[str, Json]) -> dict[str, Json]:
         sent["properties"]["displayName"] = data["display_name"]
     if data.get("public_network_access"):
         sent["properties"]["publicNetworkAccess"] = data["public_network_access"]
+    if data.get("read_access"):
+        sent["properties"]["readAccess"] = data["read_access"]
     return sent
 
 

@@ -27,6 +27,7 @@ def registry(document: Mapping[str, Json]) -> dict[str, Json]:
         "tags": document.get("tags") or {},
         "replication_locations": [_region(detail) for detail in properties.get("regionDetails") or ()],
         "public_network_access": properties.get("publicNetworkAccess") or "Enabled",
+        "read_access": str(properties.get("readAccess") or "rbac").lower(),
         "discovery_url": properties.get("discoveryUrl"),
         "mlflow_registry_uri": properties.get("mlFlowRegistryUri"),
         "managed_resource_group": (properties.get("managedResourceGroup") or {}).get("resourceId"),

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef, Region, check_asset_name, check_version
-from entrepot.domain import access
+from entrepot.domain import access, audit
 from entrepot.domain.assets import awaited
 from entrepot.domain.assets import reading as catalogue
 from entrepot.domain.assets.stock import region_with
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import BLOB_ORIGIN, writable_home
 from entrepot.store.containers import snapshot_container
+
+_UPLOAD = {"step": "a place to upload to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ def start(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = ""
     action = access.asset_action(home.key, ref.kind, "write")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     container = f"u-{hub.new_id()}"
+    now = hub.clock.now()
+    hub.notes.note(audit.entry(principal, action, target=ref.id, now=now, request_id=request_id, details=_UPLOAD))
     hub.containers.create(container, region=home.region, owner=home.key, purpose=f"upload of {ref.id}")
     return Upload(container, home.region)
 

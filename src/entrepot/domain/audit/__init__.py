@@ -18,15 +18,16 @@ Json = Any
 STREAM = "audit"
 ALLOWED = "allowed"
 DENIED = "denied"
+UNAUTHENTICATED = "unauthenticated"
 
 _MOST_WAITING = 1000
 
 
-class Refusals:
-    """Refused reads on their way to the trail: written in batches, because a read must not wait for a commit.
+class Notes:
+    """Entries on their way to the trail that nobody waits for: refused reads, and writes that come by the thousand.
 
-    The same refusal again before it is written is counted, not repeated, so that asking is not a way to fill the disk.
-    Refused writes are in the trail before they are answered; they do not come here.
+    The same again before it is written is counted, not repeated, so that asking is not a way to fill the disk. Other
+    writes and their refusals are in the trail before they are answered; they do not come here.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,12 @@ class Refusals:
         entries = list(waiting.values())
         if lost:
             entries[-1]["more"] = lost
-        documents.commit([Append(STREAM, entry) for entry in entries])
+        try:
+            documents.commit([Append(STREAM, entry) for entry in entries])
+        except BaseException:
+            for entry in entries:
+                self.note(entry)
+            raise
 
 
 def entry(

@@ -44,6 +44,7 @@ def assign(
     assignee: str,
     scope: str,
     assignee_kind: str = "User",
+    description: str = "",
     name: str = "",
     request_id: str = "",
 ) -> Document:
@@ -70,6 +71,7 @@ def assign(
         if existing := _existing(hub, name, pointer, found, assignee, scope_key):
             return existing
         body = _body(hub, principal, found, assignee=assignee, kind=assignee_kind, scope_key=scope_key, name=name)
+        body["properties"]["description"] = description
         once = Put(f"{_PAIRS}/{pair}", {"name": name}, match=pointer.revision if pointer else ABSENT)
         return _committed(hub, principal, body, once, request_id)
 

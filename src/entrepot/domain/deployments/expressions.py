@@ -6,6 +6,7 @@ Source: Microsoft's documented template syntax; a text that begins `[[` is a lit
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
@@ -15,8 +16,10 @@ Function = Callable[..., Json]
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_]\w*)|(?P<mark>[(),.\[\]]))")
 _DEPTH_LIMIT = 64
-LAZY = frozenset({"if", "and", "or", "coalesce"})
+LAZY = frozenset({"if", "and", "or", "coalesce", "lambda"})
 """Functions whose arguments arrive as callables, so that the branch not taken is not evaluated."""
+ANY_LIST = "list*"
+"""Under this name a table has the function that listKeys() and all of its kind call, with their own name first."""
 
 
 class Evaluator:
@@ -24,6 +27,10 @@ class Evaluator:
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self._functions = {name.lower(): function for name, function in functions.items()}
+
+    def also(self, more: Mapping[str, Function]) -> "Evaluator":
+        """Return one that knows more functions, or others by the same names."""
+        return Evaluator({**self._functions, **{name.lower(): function for name, function in more.items()}})
 
     def value(self, template: Json, *, where: str) -> Json:
         """Return the JSON value with its expressions evaluated, keys too. Raises InvalidRequest naming `where`."""
@@ -105,7 +112,12 @@ class _Parser:
         return value
 
     def _call(self, name: str) -> Callable[[], Json]:
+        while self._peek() == ".":  # a function that the template defines: namespace.name()
+            self._take()
+            name += f".{self._take()}"
         function = self._functions.get(name.lower())
+        if function is None and name.lower().startswith("list") and ANY_LIST in self._functions:
+            function = partial(self._functions[ANY_LIST], name)
         if function is None:
             raise self._wrong(f"there is no function {name}(); known are {', '.join(sorted(self._functions))}")
         arguments: list[Callable[[], Json]] = []

@@ -6,10 +6,14 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, unquote, urljoin
+
+from entrepot.domain.deployments import dates
 
 Json = Any
 Lazy = Callable[[], Json]
 
+_RANGE_LIMIT = 10_000
 _NAMESPACE = uuid.UUID("11fb06fb-712d-4ddd-98c7-e71bbd588830")  # ARM's own for guid()
 
 
@@ -52,9 +56,95 @@ def _contains(whole: Json, part: Json) -> bool:
 
 
 def _union(*parts: Json) -> Json:
-    if isinstance(parts[0], dict):
-        return {key: value for part in parts for key, value in part.items()}
-    return list(dict.fromkeys(item for part in parts for item in part))
+    if not isinstance(parts[0], dict):
+        return _distinct([item for part in parts for item in part])
+    made: dict[str, Json] = {}
+    for part in parts:
+        for key, value in part.items():
+            is_table = isinstance(value, dict) and isinstance(made.get(key), dict)
+            made[key] = _union(made[key], value) if is_table else value
+    return made
+
+
+def _intersection(*parts: Json) -> Json:
+    first, *others = parts
+    if isinstance(first, dict):
+        return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    return _distinct([item for item in first if all(item in other for other in others)])
+
+
+def _distinct(items: list[Json]) -> list[Json]:
+    found: list[Json] = []
+    for item in items:
+        if item not in found:
+            found.append(item)
+    return found
+
+
+def _flatten(items: list[Json]) -> list[Json]:
+    return [inner for item in items for inner in (item if isinstance(item, list) else [item])]
+
+
+def _items(table: dict[str, Json]) -> list[Json]:
+    return [{"key": key, "value": table[key]} for key in sorted(table)]
+
+
+def _index_of(text: Json, part: Json) -> int:
+    if isinstance(text, list):
+        return text.index(part) if part in text else -1
+    return int(text.lower().find(part.lower()))
+
+
+def _last_index_of(text: Json, part: Json) -> int:
+    if isinstance(text, list):
+        return len(text) - 1 - text[::-1].index(part) if part in text else -1
+    return int(text.lower().rfind(part.lower()))
+
+
+def _split(text: str, marks: Json) -> list[str]:
+    first, *others = [marks] if isinstance(marks, str) else marks
+    for other in others:
+        text = text.replace(other, first)
+    return text.split(first)
+
+
+def _try_get(value: Json, *path: Json) -> Json:
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _range(start: int, count: int) -> list[int]:
+    if not 0 <= count <= _RANGE_LIMIT:
+        raise ValueError(f"the count must be from 0 to {_RANGE_LIMIT}: got {count}")
+    return list(range(start, start + count))
+
+
+def _data_uri(text: str) -> str:
+    return f"data:text/plain;charset=utf8;base64,{_encoded(text)}"
+
+
+def _data_of(uri: str) -> str:
+    head, _, data = uri.partition(",")
+    return _decoded(data) if head.endswith(";base64") else unquote(data)
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _decoded(text: str) -> str:
+    return base64.b64decode(text, validate=True).decode()
+
+
+def _div(one: int, other: int) -> int:
+    if other == 0:
+        raise ValueError("a number cannot be divided by 0")
+    quotient = abs(one) // abs(other)  # towards zero, as in .NET
+    return quotient if (one < 0) == (other < 0) else -quotient
 
 
 def _bool(value: Json) -> bool:
@@ -83,41 +173,58 @@ PURE: Mapping[str, Callable[..., Json]] = {
     "add": lambda a, b: a + b,
     "and": lambda *values: all(value() for value in values),
     "array": lambda value: value if isinstance(value, list) else [value],
-    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64": _encoded,
+    "base64ToJson": lambda text: json.loads(_decoded(text)),
+    "base64ToString": _decoded,
     "bool": _bool,
     "coalesce": _coalesce,
     "concat": _concat,
     "contains": _contains,
     "createArray": lambda *items: list(items),
     "createObject": _object,
-    "div": lambda a, b: a // b,
+    "dataUri": _data_uri,
+    "dataUriToString": _data_of,
+    "dateTimeAdd": dates.added,
+    "dateTimeFromEpoch": dates.from_epoch,
+    "dateTimeToEpoch": dates.to_epoch,
+    "div": _div,
     "empty": lambda value: not value,
     "endsWith": lambda text, tail: text.lower().endswith(tail.lower()),
     "equals": _equals,
     "false": lambda: False,
     "first": lambda value: value[0] if value else None,
+    "flatten": _flatten,
+    "float": float,
     "format": _format,
     "greater": lambda a, b: a > b,
     "greaterOrEquals": lambda a, b: a >= b,
     "guid": lambda *seeds: str(uuid.uuid5(_NAMESPACE, "-".join(seeds))),
     "if": _if,
+    "indexOf": _index_of,
     "int": int,
+    "intersection": _intersection,
+    "items": _items,
     "join": lambda items, mark: mark.join(map(_string, items)),
     "json": json.loads,
     "last": lambda value: value[-1] if value else None,
+    "lastIndexOf": _last_index_of,
     "length": len,
     "less": lambda a, b: a < b,
     "lessOrEquals": lambda a, b: a <= b,
     "max": lambda *values: max(values[0] if len(values) == 1 else values),
     "min": lambda *values: min(values[0] if len(values) == 1 else values),
-    "mod": lambda a, b: a % b,
+    "mod": lambda a, b: a - b * _div(a, b),
     "mul": lambda a, b: a * b,
     "not": lambda value: not value,
     "null": lambda: None,
+    "objectKeys": lambda table: sorted(table),
     "or": lambda *values: any(value() for value in values),
+    "padLeft": lambda value, width, fill=" ": _string(value).rjust(width, fill),
+    "range": _range,
     "replace": lambda text, old, new: text.replace(old, new),
     "skip": lambda value, count: value[count:],
-    "split": lambda text, mark: text.split(mark),
+    "shallowMerge": lambda parts: {key: value for part in parts for key, value in part.items()},
+    "split": _split,
     "startsWith": lambda text, head: text.lower().startswith(head.lower()),
     "string": _string,
     "sub": lambda a, b: a - b,
@@ -127,6 +234,10 @@ PURE: Mapping[str, Callable[..., Json]] = {
     "toUpper": str.upper,
     "trim": str.strip,
     "true": lambda: True,
+    "tryGet": _try_get,
     "union": _union,
     "uniqueString": unique_string,
+    "uri": lambda base, relative: urljoin(base, relative),
+    "uriComponent": lambda text: quote(text, safe=""),
+    "uriComponentToString": unquote,
 }

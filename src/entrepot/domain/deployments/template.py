@@ -1,265 +1,255 @@
-"""A template and its parameters become a list of resources and outputs. Pure: nothing is created here."""
+"""A template and its parameters become a list of resources and outputs. Pure: nothing is created here.
 
-from collections.abc import Callable, Mapping
+What a resource gets from others (`reference()`, `listKeys()`) is known when they are there: until then evaluating it
+raises `making.Unknown`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from entrepot.core.clock import new_id, to_iso
+from entrepot.core.clock import new_id
 from entrepot.core.errors import InvalidRequest
-from entrepot.domain.deployments.expressions import Evaluator
+from entrepot.domain.deployments import copies, parameters
+from entrepot.domain.deployments.copies import Loops
+from entrepot.domain.deployments.expressions import Evaluator, Function
 from entrepot.domain.deployments.functions import PURE
+from entrepot.domain.deployments.lambdas import lambda_functions
+from entrepot.domain.deployments.making import Unknown
+from entrepot.domain.deployments.places import NESTED_TYPE, Place, id_in
+from entrepot.domain.deployments.surroundings import surroundings
 
 Json = Any
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "string": str,
-    "securestring": str,
-    "int": int,
-    "bool": bool,
-    "object": (dict, type(None)),
-    "secureobject": (dict, type(None)),
-    "array": (list, type(None)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a template is deployed: what subscription(), resourceGroup(), tenant() and deployment() tell."""
-
-    subscription: str
-    resource_group: str
-    group_location: str
-    tenant: str
-    deployment: str
-    now: float
+_NOT_SENT = frozenset(
+    {"type", "name", "apiVersion", "condition", "dependsOn", "copy", "resources", "scope", "subscriptionId", "existing",
+     "resourceGroup", "comments", "asserts"}
+)  # fmt: skip
+_PLACED = ("scope", "subscriptionId", "resourceGroup")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource, evaluated: `body` is what a PUT of it would carry."""
+    """One resource of a template: what it is called, and `item`, whose values are evaluated when it is made."""
 
+    symbol: str
+    loop: str
     type: str
     name: str
-    body: dict[str, Json]
+    id: str
+    item: Mapping[str, Json]
+    loops: Loops
+    after: tuple[str, ...]
+    where: str
+    is_wanted: bool
+    is_existing: bool
 
-    def id_in(self, place: Place) -> str:
-        """Return the ARM id that the resource has in the group."""
-        return resource_id(place, self.type, *self.name.split("/"))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """An evaluated template. `outputs` is evaluated after the resources exist, for reference()."""
-
-    parameters: dict[str, Json]
-    resources: tuple[Resource, ...]
-    outputs: Callable[[Mapping[str, Json]], dict[str, Json]]
+    @property
+    def key(self) -> str:
+        """The id as it compares."""
+        return self.id.lower()
 
 
-def resource_id(place: Place, *parts: str) -> str:
-    """Return an ARM id: `[subscription,] [group,] type, name, ...`, as the template function does."""
-    words = list(parts)
-    at = next((index for index, word in enumerate(words) if "/" in word), None)
-    if at is None or len(words) - at < 2:
-        raise ValueError("a type such as 'Provider/kind' and a name are needed")
-    subscription = words[0] if at == 2 else place.subscription
-    group = words[at - 1] if at else place.resource_group
-    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{_typed_path(words[at], words[at + 1 :])}"
+class Template:
+    """A template with its parameters' values in one place. Raises InvalidRequest for whatever is wrong with it.
 
+    `values` are the parameters' values of an earlier reading, so that newGuid() and utcNow() give the same again.
+    """
 
-def _typed_path(kind: str, names: list[str]) -> str:
-    provider, *kinds = kind.split("/")
-    if len(kinds) != len(names):
-        raise ValueError(f"type {kind} needs {len(kinds)} name(s), got {len(names)}")
-    return "/".join([provider, *(word for pair in zip(kinds, names, strict=True) for word in pair)])
+    def __init__(self, template: Json, given: Json, place: Place, *, values: Mapping[str, Json] | None = None) -> None:
+        if not isinstance(template, dict) or not isinstance(template.get("resources"), list | dict):
+            raise InvalidRequest("The deployment has no template with resources", target="properties.template")
+        self.place = place
+        self.specs: dict[str, Json] = template.get("parameters") or {}
+        self._template = template
+        self._given: dict[str, Json] = given or {}
+        self._loops = Loops()
+        self._pending: set[str] = set()
+        self._variables: dict[str, Json] = {}
+        self._evaluator = Evaluator(self._functions())
+        self.parameters: dict[str, Json] = dict(values or {})
+        parameters.check_given(self.specs, self._given)
+        for name in self.specs:
+            self._parameter(name)
+        self.resources: tuple[Resource, ...] = tuple(self._declared())
 
+    def body_of(self, resource: Resource, known: Mapping[str, Function]) -> dict[str, Json]:
+        """Return what a PUT of the resource carries. `known`: functions that tell of what is there already."""
+        own = {name: value for name, value in resource.item.items() if name not in _NOT_SENT}
+        evaluator = self._evaluator.also({"copyIndex": resource.loops.index, **known})
+        inner = _inner_template(resource) if resource.type.lower() == NESTED_TYPE else None
+        if inner is not None:
+            own["properties"] = {name: value for name, value in own["properties"].items() if name != "template"}
+        body: dict[str, Json] = copies.unrolled(own, evaluator, resource.loops, where=resource.where)
+        if inner is not None:
+            body["properties"]["template"] = inner
+        return body
 
-def evaluate(template: Json, given: Json, place: Place) -> Plan:
-    """Return the plan of a template. `given` is ARM's `{name: {"value": ...}}`. Raises InvalidRequest."""
-    if not isinstance(template, dict) or "resources" not in template:
-        raise InvalidRequest("The deployment has no template with resources", target="properties.template")
-    specs = template.get("parameters") or {}
-    _check_given(specs, given or {})
-    found: dict[str, Json] = {}
-    functions = _functions(template, given or {}, found, place)
-    evaluator = Evaluator(functions)
-    for name in specs:
-        functions["parameters"](name)
-    resources = template["resources"]
-    listed = resources.values() if isinstance(resources, dict) else resources
-    planned = tuple(
-        resource
-        for index, item in enumerate(listed)
-        if (resource := _resource(item, evaluator, where=f"resources[{index}]")) is not None
-    )
+    def outputs(self, known: Mapping[str, Function]) -> dict[str, Json]:
+        """Return ARM's outputs; those that are declared as secrets have no value."""
+        evaluator = self._evaluator.also(known)
+        made: dict[str, Json] = {}
+        for name, spec in (self._template.get("outputs") or {}).items():
+            where = f"outputs.{name}"
+            if not evaluator.value(spec.get("condition", True), where=where):
+                continue
+            made[name] = {"type": spec.get("type", "string")}
+            if parameters.is_secure(spec):
+                continue
+            loop = spec.get("copy")
+            value = spec.get("value")
+            made[name]["value"] = (
+                copies.run(loop, evaluator, self._loops, where=where, name=name)
+                if isinstance(loop, dict)
+                else copies.unrolled(value, evaluator, self._loops, where=where)
+            )
+        return made
 
-    def outputs(made: Mapping[str, Json]) -> dict[str, Json]:
-        knowing = Evaluator({**functions, "reference": lambda name, *_: _reference(made, name)})
+    def find(self, named: str) -> Resource | None:
+        """Return the resource that a symbol, an id, a name or `type/name` means."""
+        text = named.lower()
+        for resource in self.resources:
+            if named == resource.symbol or text in (resource.key, resource.name.lower(), _typed(resource)):
+                return resource
+        return None
+
+    def _declared(self) -> Iterator[Resource]:
+        listed = self._template["resources"]
+        items = list(listed.items()) if isinstance(listed, dict) else [("", item) for item in listed]
+        for index, (symbol, item) in enumerate(items):
+            yield from self._expanded(
+                item, symbol, None, where=f"resources.{symbol}" if symbol else f"resources[{index}]"
+            )
+
+    def _expanded(self, item: Json, symbol: str, parent: Resource | None, *, where: str) -> Iterator[Resource]:
+        if not isinstance(item, dict) or "type" not in item or "name" not in item:
+            raise InvalidRequest(f"{where} of the template needs a type and a name", target=where)
+        loop = item.get("copy")
+        if loop is None:
+            yield from self._family(item, symbol, "", parent, where=where)
+            return
+        name = str(loop.get("name") or symbol) if isinstance(loop, dict) else ""
+        if not name:
+            raise InvalidRequest(f"{where}.copy needs a name and a count", target=where)
+        for number in self._loops.over(name, copies.count_of(loop, self._evaluator, where=where)):
+            yield from self._family(item, symbol, name, parent, where=f"{where}[{number}]")
+
+    def _family(
+        self, item: dict[str, Json], symbol: str, loop: str, parent: Resource | None, *, where: str
+    ) -> Iterator[Resource]:
+        resource = self._resource(item, symbol, loop, parent, where=where)
+        yield resource
+        for index, child in enumerate(item.get("resources") or ()):
+            yield from self._expanded(child, "", resource, where=f"{where}.resources[{index}]")
+
+    def _resource(
+        self, item: dict[str, Json], symbol: str, loop: str, parent: Resource | None, *, where: str
+    ) -> Resource:
+        def told(name: str) -> Json:
+            return self._evaluator.value(item.get(name), where=f"{where}.{name}")
+
+        kind, name = str(told("type")), str(told("name"))
+        if parent is not None and "." not in kind.partition("/")[0]:
+            kind, name = f"{parent.type}/{kind}", f"{parent.name}/{name}"
+        after = [str(other) for other in self._evaluator.value(item.get("dependsOn") or [], where=f"{where}.dependsOn")]
+        return Resource(
+            symbol=symbol,
+            loop=loop,
+            type=kind,
+            name=name,
+            id=id_in(self.place, kind, name, {key: told(key) for key in _PLACED}, where=where),
+            item=item,
+            loops=self._loops.copy(),
+            after=(*after, *([parent.id] if parent else [])),
+            where=where,
+            is_wanted=bool(self._evaluator.value(item.get("condition", True), where=f"{where}.condition")),
+            is_existing=bool(item.get("existing")),
+        )
+
+    def _functions(self) -> dict[str, Function]:
+        def unknown(named: str, *_: Json) -> Json:
+            found = self.find(named) if hasattr(self, "resources") else None
+            raise Unknown(found.id if found else named)
+
         return {
-            name: {
-                "type": spec.get("type", "string"),
-                "value": knowing.value(spec.get("value"), where=f"outputs.{name}"),
-            }
-            for name, spec in (template.get("outputs") or {}).items()
+            **PURE,
+            **lambda_functions(),
+            **surroundings(self.place),
+            "parameters": self._parameter,
+            "variables": self._variable,
+            "copyIndex": self._loops.index,
+            "newGuid": new_id,
+            "reference": unknown,
+            "list*": lambda action, named, *_: unknown(named),
+            **dict(self._own_functions()),
         }
 
-    return Plan(found, planned, outputs)
+    def _own_functions(self) -> Iterator[tuple[str, Function]]:
+        """Yield the functions that the template defines: `namespace.name`, which see only their own parameters."""
+        for space in self._template.get("functions") or ():
+            for name, member in (space.get("members") or {}).items():
+                yield f"{space.get('namespace')}.{name}", self._own_function(name, member)
 
+    def _own_function(self, name: str, member: Json) -> Function:
+        declared = [str(spec.get("name")) for spec in member.get("parameters") or ()]
 
-def _functions(template: Json, given: Json, found: dict[str, Json], place: Place) -> dict[str, Callable[..., Json]]:
-    """Return the template's functions. `parameters` fills `found`, for a default may name other parameters."""
-    specs, variables = template.get("parameters") or {}, template.get("variables") or {}
-    pending: set[str] = set()
+        def called(*arguments: Json) -> Json:
+            if len(arguments) != len(declared):
+                raise ValueError(f"it takes {len(declared)} argument(s), got {len(arguments)}")
+            given = dict(zip(declared, arguments, strict=True))
+            evaluator = self._evaluator.also({"parameters": given.__getitem__, "variables": _no_variables})
+            return evaluator.value((member.get("output") or {}).get("value"), where=f"functions.{name}")
 
-    def once(name: str, what: str, evaluated: Callable[[], Json]) -> Json:
-        mark = f"{what} {name!r}"
-        if mark in pending:
+        return called
+
+    def _once(self, mark: str, evaluated: Callable[[], Json]) -> Json:
+        if mark in self._pending:
             raise InvalidRequest(f"{mark.capitalize()} of the template stands for itself")
-        pending.add(mark)
+        self._pending.add(mark)
         try:
             return evaluated()
         finally:
-            pending.discard(mark)
+            self._pending.discard(mark)
 
-    def parameters(name: str) -> Json:
+    def _parameter(self, name: str) -> Json:
+        specs = self.specs
         if name not in specs:
             raise InvalidRequest(f"The template has no parameter {name!r}; it has {', '.join(specs) or 'none'}")
-        if name not in found:
-            found[name] = once(name, "parameter", lambda: _parameter(name, specs[name], given, evaluator))
-        return found[name]
+        if name not in self.parameters:
+            self.parameters[name] = self._once(
+                f"parameter {name!r}",
+                lambda: parameters.value_of(name, specs[name], self._given, self._evaluator),
+            )
+        return self.parameters[name]
 
-    def variable(name: str) -> Json:
-        if name not in variables:
-            raise InvalidRequest(f"The template has no variable {name!r}; it has {', '.join(variables) or 'none'}")
-        return once(name, "variable", lambda: evaluator.value(variables[name], where=f"variables.{name}"))
+    def _variable(self, name: str) -> Json:
+        if name not in self._variables:
+            self._variables[name] = self._once(f"variable {name!r}", lambda: self._valued(name))
+        return self._variables[name]
 
-    functions = {**PURE, **_surroundings(place), "parameters": parameters, "variables": variable}
-    evaluator = Evaluator(functions)
-    return functions
-
-
-def _surroundings(place: Place) -> dict[str, Callable[..., Json]]:
-    """Return the functions that tell where and when the template is deployed."""
-    return {
-        "newGuid": new_id,
-        "utcNow": lambda *_: to_iso(place.now),
-        "subscription": lambda: _subscription(place),
-        "resourceGroup": lambda: _group(place),
-        "tenant": lambda: {"tenantId": place.tenant},
-        "deployment": lambda: {"name": place.deployment},
-        "resourceId": lambda *parts: resource_id(place, *parts),
-        "subscriptionResourceId": lambda *parts: _in_subscription(place, *parts),
-        "reference": lambda name, *_: {},  # only outputs know what came to be
-    }
+    def _valued(self, name: str) -> Json:
+        variables = self._template.get("variables") or {}
+        where = f"variables.{name}"
+        if name in variables and name != "copy":
+            return copies.unrolled(variables[name], self._evaluator, Loops(), where=where)
+        loops = {loop.get("name"): loop for loop in variables.get("copy") or ()}
+        if name in loops:
+            own = Loops()
+            return copies.run(loops[name], self._evaluator.also({"copyIndex": own.index}), own, where=where)
+        known = ", ".join([*(known for known in variables if known != "copy"), *loops]) or "none"
+        raise InvalidRequest(f"The template has no variable {name!r}; it has {known}")
 
 
-def _subscription(place: Place) -> Json:
-    return {
-        "id": f"/subscriptions/{place.subscription}",
-        "subscriptionId": place.subscription,
-        "tenantId": place.tenant,
-    }
+def _inner_template(resource: Resource) -> Json:
+    """Return the template of a nested deployment that is evaluated by itself; None when by the outer one."""
+    properties = resource.item.get("properties") or {}
+    scope = str((properties.get("expressionEvaluationOptions") or {}).get("scope") or "outer").lower()
+    return properties.get("template") if scope == "inner" else None
 
 
-def _group(place: Place) -> Json:
-    return {
-        "id": f"/subscriptions/{place.subscription}/resourceGroups/{place.resource_group}",
-        "name": place.resource_group,
-        "location": place.group_location,
-    }
+def _no_variables(name: str) -> Json:
+    raise ValueError(f"a function of the template sees no variables, so not {name!r}")
 
 
-def _in_subscription(place: Place, *parts: str) -> str:
-    subscription, kind, names = (
-        (place.subscription, parts[0], parts[1:]) if "/" in parts[0] else (parts[0], parts[1], parts[2:])
-    )
-    return f"/subscriptions/{subscription}/providers/{_typed_path(kind, list(names))}"
-
-
-def _reference(made: Mapping[str, Json], name: str) -> Json:
-    for id, properties in made.items():
-        if id.lower() == name.lower() or id.rpartition("/")[2].lower() == name.lower():
-            return properties
-    raise ValueError(f"the template makes no resource {name!r}")
-
-
-def _check_given(specs: Json, given: Json) -> None:
-    for name in given:
-        if name not in specs:
-            known = ", ".join(specs) or "none"
-            raise InvalidRequest(f"The template has no parameter {name!r}; it has {known}", target=f"parameters.{name}")
-
-
-def _parameter(name: str, spec: Json, given: Json, evaluator: Evaluator) -> Json:
-    value = (given.get(name) or {}).get("value")
-    if value is not None:
-        return _checked(name, spec, value)
-    if "defaultValue" in spec:
-        return evaluator.value(spec["defaultValue"], where=f"parameters.{name}.defaultValue")
-    if name in given:
-        return None  # azure-ai-ml 1.35 gives null for what it leaves open
-    raise InvalidRequest(f"Parameter {name!r} has no value: give -p {name}=...", target=f"parameters.{name}")
-
-
-def _spelled(value: Json, allowed: list[Json]) -> Json:
-    """Return the allowed value that is meant: azure-ai-ml 1.35 sends the Python name of some, `Access.ENABLED`."""
-    word = str(value).rpartition(".")[2].lower()
-    return next((choice for choice in allowed if str(choice).lower() == word), value)
-
-
-def _checked(name: str, spec: Json, value: Json) -> Json:
-    kind = str(spec.get("type", "string")).lower()
-    value = _coerced(kind, value)
-    expected = _TYPES.get(kind)
-    target = f"parameters.{name}"
-    if expected is None:
-        raise InvalidRequest(f"Parameter {name!r} has the unknown type {kind!r}", target=target)
-    if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
-        raise InvalidRequest(f"Parameter {name!r} must be of type {kind}: got {value!r}", target=target)
-    allowed = spec.get("allowedValues")
-    if allowed:
-        value = _spelled(value, allowed)
-    if allowed and value not in allowed:
-        raise InvalidRequest(
-            f"Parameter {name!r} must be one of {', '.join(map(str, allowed))}: got {value!r}", target=target
-        )
-    size = len(value) if isinstance(value, str | list) else value
-    for bound, is_wrong in (("minLength", _below), ("minValue", _below), ("maxLength", _above), ("maxValue", _above)):
-        if bound in spec and isinstance(size, int) and is_wrong(size, spec[bound]):
-            raise InvalidRequest(f"Parameter {name!r} breaks {bound} {spec[bound]}: got {value!r}", target=target)
-    return value
-
-
-def _coerced(kind: str, value: Json) -> Json:
-    """Return the value that a command line's text stands for (`-p count=3` arrives as text)."""
-    if kind == "int" and isinstance(value, str) and value.lstrip("-").isdigit():
-        return int(value)
-    if kind == "bool" and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return value
-
-
-def _below(size: int, bound: int) -> bool:
-    return size < bound
-
-
-def _above(size: int, bound: int) -> bool:
-    return size > bound
-
-
-def _resource(item: Json, evaluator: Evaluator, *, where: str) -> Resource | None:
-    if not isinstance(item, dict) or "type" not in item or "name" not in item:
-        raise InvalidRequest(f"{where} of the template needs a type and a name", target=where)
-    if item.get("copy"):
-        raise InvalidRequest(
-            f"{where} uses a copy loop, which this server does not unroll: write the resources out", target=where
-        )
-    if not evaluator.value(item.get("condition", True), where=f"{where}.condition"):
-        return None
-    if item["type"].lower() == "microsoft.resources/deployments":
-        return Resource(item["type"], str(evaluator.text(item["name"], where=where)), {})
-    own = {
-        key: value for key, value in item.items() if key not in ("condition", "dependsOn", "resources", "apiVersion")
-    }
-    body = evaluator.value(own, where=where)
-    return Resource(body["type"], body["name"], body)
+def _typed(resource: Resource) -> str:
+    return f"{resource.type}/{resource.name}".lower()

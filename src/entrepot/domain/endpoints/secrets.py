@@ -60,7 +60,8 @@ def keys_of(hub: Hub, document: Document) -> Keys:
 def replaced(hub: Hub, ref: EndpointRef, kind: str, value: str | None) -> Put:
     """Return the change that puts a new key, or the one the caller gives, in the place of one. Raises InvalidRequest.
 
-    The endpoint's tokens end with its primary key.
+    The endpoint's tokens end with its primary key. azure-ai-ml 1.35 sends the key that it wants replaced: it gets
+    another one.
     """
     slot = _KINDS.get(kind.lower())
     if slot is None:
@@ -70,7 +71,8 @@ def replaced(hub: Hub, ref: EndpointRef, kind: str, value: str | None) -> Put:
     document = hub.documents.get(ref.secrets_key)
     if document is None:
         raise NotFound(f"There are no keys of {ref}")
-    old, fresh = keys_of(hub, document), value or _new_key()
+    old = keys_of(hub, document)
+    fresh = _new_key() if value is None or value in (old.primary, old.secondary) else value
     if slot == PRIMARY:
         return _put(hub, ref, Keys(fresh, old.secondary, _new_key()), match=document.revision)
     return _put(hub, ref, Keys(old.primary, fresh, old.signing), match=document.revision)

@@ -9,11 +9,14 @@ from entrepot.core.digests import digest_json, digest_of
 from entrepot.core.errors import InvalidReference
 from entrepot.core.ids import DatastorePath, WorkspaceScope, parse_reference
 from entrepot.domain import datastores
+from entrepot.domain.authorization import delegation
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, records
+from entrepot.domain.jobs.control_flow.loops import PREVIOUS
+from entrepot.domain.jobs.control_flow.settings import DoWhile, ForEach
 from entrepot.domain.jobs.graph import Literal, Located, NodePath, Result, Source
 from entrepot.domain.jobs.planning import Plan
-from entrepot.domain.jobs.spec import GivenOutput, Job, OutputPort, Step, Sweep
+from entrepot.domain.jobs.spec import LITERAL_TYPES, GivenOutput, Job, Loop, OutputPort, Step, Sweep
 from entrepot.domain.scopes import API_ORIGIN, created_by
 from entrepot.store.documents import ABSENT, Change, Link, Put
 
@@ -70,9 +73,16 @@ def type_of(plan: Plan) -> str:
     """Return ARM's word for what a plan runs."""
     if isinstance(plan.content, Sweep):
         return records.SWEEP
+    return records.COMMAND if isinstance(plan.content, Step) else records.PIPELINE
+
+
+def kind_of(plan: Plan) -> str | None:
+    """Return our word for what a plan runs, where ARM's does not tell all of it."""
     if isinstance(plan.content, Step):
-        return records.PARALLEL if plan.content.parallel else records.COMMAND
-    return records.PIPELINE
+        return records.PARALLEL if plan.content.parallel else None
+    if isinstance(plan.content, Loop):
+        return records.DO_WHILE if isinstance(plan.content.rule, DoWhile) else records.PARALLEL_FOR
+    return None
 
 
 def fingerprints(sent: Mapping[str, Json]) -> dict[str, str]:
@@ -98,8 +108,7 @@ def _written(submission: Submission, plan: Plan, body: dict[str, Json]) -> Itera
     body["entrepot"] |= _ours(submission, plan)
     yield Put(records.key_of(scope, name), body, match=ABSENT, facets=records.facets(scope, body))
     if not isinstance(plan.content, Step):
-        graph = _sweep_graph(submission, plan) if plan.trial else _graph(submission, plan)
-        yield Put(records.graph_key(scope, name), graph, match=ABSENT)
+        yield Put(records.graph_key(scope, name), _graph_of(submission, plan), match=ABSENT)
     job_id = records.arm_id(scope, name)
     if submission.invoked and not plan.path:
         yield Link(job_id, "used", submission.invoked["id"], {"role": "deployment"})
@@ -197,16 +206,9 @@ def _step_properties(submission: Submission, plan: Plan) -> dict[str, Json]:
 
 
 def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
-    who = submission.principal
     ours: dict[str, Json] = {
         "root": submission.name,
-        "submittedBy": {
-            "id": who.id,
-            "name": who.name,
-            "kind": who.kind,
-            "tenant": who.tenant,
-            "groups": list(who.groups),
-        },
+        "submittedBy": delegation.remembered(submission.hub, submission.principal),
         "componentId": plan.component.ref.id if plan.component else None,
         "outputs": {},
         "inputs": {},
@@ -218,6 +220,8 @@ def _ours(submission: Submission, plan: Plan) -> dict[str, Json]:
         ours["sent"] = fingerprints(submission.sent)
         if submission.invoked:
             ours["invoked"] = dict(submission.invoked)
+    if kind := kind_of(plan):
+        ours["kind"] = kind
     if submission.waiting:
         ours["waitsFor"] = list(submission.waiting)
     if isinstance(plan.content, Step):
@@ -277,21 +281,72 @@ def _server_value(values: Mapping[str, str], path: expressions.Path, where: str)
     raise expressions.unknown(path, where=where, available=", ".join(sorted(values)))
 
 
+def _graph_of(submission: Submission, plan: Plan) -> dict[str, Json]:
+    if isinstance(plan.content, Sweep):
+        return _sweep_graph(submission, plan)
+    if plan.following is not None:
+        return _loop_graph(submission, plan, plan.following)
+    return _graph(submission, plan)
+
+
 def _graph(submission: Submission, plan: Plan) -> dict[str, Json]:
     nodes = {}
     for child in plan.children:
-        nodes[child.path[-1]] = {
+        node: dict[str, Json] = {
             "job": submission.name_of(child.path),
             "type": type_of(child),
             "after": list(child.after),
             "status": records.NOT_STARTED,
         }
-    exports = {
-        name: {"node": node, "output": output, **_destination(submission, plan, name)}
-        for name, (node, output) in plan.exports.items()
-    }
+        if child.conditions:
+            node["when"] = [_when(submission, source, wanted) for source, wanted in child.conditions]
+        nodes[child.path[-1]] = node
+    exports = {}
+    for name, places in plan.exports.items():
+        node_name, output = places[0]
+        exports[name] = {"node": node_name, "output": output, **_destination(submission, plan, name)}
+        if len(places) > 1:
+            exports[name]["places"] = [list(place) for place in places]
     proceeds = plan.settings.continue_on_step_failure
-    return {"position": 0, "continueOnStepFailure": proceeds, "nodes": nodes, "exports": exports}
+    graph: dict[str, Json] = {"position": 0, "continueOnStepFailure": proceeds, "nodes": nodes, "exports": exports}
+    if isinstance(plan.content, Loop) and isinstance(plan.content.rule, ForEach):
+        graph |= {"each": True, "mostAtOnce": plan.content.rule.most_at_once}
+    return graph
+
+
+def _when(submission: Submission, source: Source | None, wanted: bool) -> dict[str, Json]:
+    """Return a condition as graphs keep it: a value that is known, or the job and output that will tell it."""
+    if isinstance(source, Result):
+        return {"job": submission.name_of(source.node), "output": source.output, "wanted": wanted}
+    return {"value": source.text if isinstance(source, Literal) else "", "wanted": wanted}
+
+
+def _loop_graph(submission: Submission, plan: Plan, following: Plan) -> dict[str, Json]:
+    """Return a graph without nodes yet, and the patterns of its iterations, in which GUIDs stand for job names."""
+    assert isinstance(plan.content, Loop) and isinstance(plan.content.rule, DoWhile) and plan.trial is not None
+    return {
+        "position": 0,
+        "nodes": {},
+        "exports": {name: _destination(submission, plan, name) for name in _output_names(plan)},
+        "loop": plan.content.rule.told,
+        "first": _pattern(submission, plan.trial),
+        "next": _pattern(submission, following),
+        "previous": submission.name_of((*plan.path, PREVIOUS)),
+    }
+
+
+def _pattern(submission: Submission, plan: Plan) -> list[dict[str, Json]]:
+    """Return what is written of an iteration, its root first: {"name", "body", "graph", "used"} of each job."""
+    body = _child_body(submission, plan)
+    body["entrepot"] |= _ours(submission, plan)
+    entry = {
+        "name": body["name"], "body": body, "used": [list(pair) for pair in sorted(set(_used(submission, plan)))],
+        "graph": None if isinstance(plan.content, Step) else _graph_of(submission, plan),
+    }  # fmt: skip
+    found = [entry]
+    for child in plan.children:
+        found += _pattern(submission, child)
+    return found
 
 
 def _sweep_graph(submission: Submission, plan: Plan) -> dict[str, Json]:
@@ -318,6 +373,8 @@ def _input(submission: Submission, source: Source) -> dict[str, Json]:
     if isinstance(source, Literal):
         return {"jobInputType": "literal", "value": source.text}
     uri = source.uri if isinstance(source, Located) else output_uri(submission.name_of(source.node), source.output)
+    if source.type in LITERAL_TYPES:  # the value of a control output, known when its job has run
+        return {"jobInputType": "literal", "value": uri, "uri": uri, "valueType": source.type}
     body = {"jobInputType": source.type, "uri": uri}
     return body | ({"mode": _ARM_MODES.get(source.mode, source.mode)} if source.mode else {})
 
@@ -330,7 +387,9 @@ def _root_outputs(plan: Plan) -> dict[str, tuple[GivenOutput | None, OutputPort]
 def output_body(given: GivenOutput | None, port: OutputPort) -> dict[str, Json]:
     """Return an output as ARM shows it."""
     given = given or GivenOutput()
-    body: dict[str, Json] = {"jobOutputType": given.type or port.type, "mode": _ARM_MODES.get(given.mode or "rw_mount")}
+    kind = given.type or port.type
+    kind = "uri_file" if kind in LITERAL_TYPES else kind  # azure-ai-ml reads no control outputs of jobs
+    body: dict[str, Json] = {"jobOutputType": kind, "mode": _ARM_MODES.get(given.mode or "rw_mount")}
     if given.uri:
         body["uri"] = given.uri
     if given.asset_name:

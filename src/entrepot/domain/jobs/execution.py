@@ -18,9 +18,11 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import EntrepotError, NoRoom, RevisionMismatch, UserCodeFailed
 from entrepot.core.ids import AssetPointer, AssetRef, parse_reference
 from entrepot.domain import environments, replication
+from entrepot.domain.authorization.delegation import require_assets
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import logs, outputs, records, reuse, staging
+from entrepot.domain.jobs.control_flow import controls
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.staging import JobIdentity, Layout
 from entrepot.domain.scopes import home
@@ -88,6 +90,7 @@ class Executor:
     def _start(self, hub: Hub, work: Work, record: Record, backend: ComputeBackend, *, losses: int = 0) -> None:
         if _is_waiting(hub, work, record):
             return
+        require_assets(hub, records.submitter(hub, record), record.scope, _assets_of(record))
         inputs = staging.find_inputs(hub, record)
         environment, code = _asset(hub, record.ours["environmentId"]), _asset(hub, record.ours["codeId"])
         assert environment is not None
@@ -208,6 +211,7 @@ def _end(hub: Hub, work: Work, record: Record, status: Status) -> None:
     named: dict[str, Digest] = {}
     if is_good:
         wanted = record.ours["order"]["outputs"]
+        controls.complete(hub, record, folder / "outputs")
         named = {name: outputs.keep(hub, record.scope, folder / "outputs" / name) for name in wanted}
     loose = folder / "code" / outputs.DEFAULT_OUTPUTS
     kept = outputs.keep(hub, record.scope, loose) if loose.is_dir() and any(loose.iterdir()) else None
@@ -360,8 +364,17 @@ def _ref(asset_id: str) -> AssetRef:
     return AssetRef(pointer.scope, pointer.kind, pointer.name, pointer.version)
 
 
+def _assets_of(record: Record) -> list[str | None]:
+    """Return the ids of all that a step reads; what is no asset is among them."""
+    ours = record.ours
+    return [
+        ours.get("componentId"), ours.get("environmentId"), ours.get("codeId"),
+        *(given.get("uri") for given in record.properties["inputs"].values()),
+    ]  # fmt: skip
+
+
 def _asset(hub: Hub, asset_id: str | None) -> Document | None:
-    """Return an asset that submission has resolved and pinned, with the submitter's rights checked then."""
+    """Return an asset that submission has resolved and pinned, and that its submitter may still read."""
     if asset_id is None:
         return None
     ref = _ref(asset_id)

@@ -3,7 +3,7 @@
 Pure: components are handed in as their content. Nested pipelines are bound level by level by `planning.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from entrepot.core.errors import InvalidPipeline
@@ -69,14 +69,18 @@ class BoundNode:
     inputs: Mapping[str, Source | None]
     outputs: Mapping[str, GivenOutput]
     after: tuple[str, ...]
+    conditions: tuple[tuple["Source | None", bool], ...] = ()  # each with the value that it must have
 
 
 @dataclass(frozen=True, slots=True)
 class BoundPipeline:
-    """The nodes in an order that respects `after`, and which node's output each of the pipeline's outputs is."""
+    """The nodes in an order that respects `after`, and which node's output each of the pipeline's outputs is.
+
+    Of several, only one will have run: they stand in different blocks of a condition.
+    """
 
     nodes: tuple[BoundNode, ...]
-    outputs: Mapping[str, tuple[str, str]]
+    outputs: Mapping[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,10 @@ def bind(
     bound = {}
     for name, node in pipeline.nodes.items():
         sources = _node_inputs(level, node)
-        siblings = _siblings(level, node, sources)
-        bound[name] = BoundNode(
-            node, sources, named_outputs(contents[name].outputs, node.outputs, owner=f"node {name}"), siblings
-        )
+        conditions = tuple((_condition(level, name, c.binding), c.wanted) for c in node.conditions)
+        siblings = _siblings(level, (*sources.values(), *(source for source, _ in conditions)))
+        outputs = named_outputs(contents[name].outputs, node.outputs, owner=f"node {name}")
+        bound[name] = BoundNode(node, sources, outputs, siblings, conditions)
     order = _order({name: entry.after for name, entry in bound.items()})
     return BoundPipeline(tuple(bound[name] for name in order), _pipeline_outputs(level))
 
@@ -165,6 +169,10 @@ def check_type(source: Source, port: InputPort, *, owner: str) -> None:
         _check_literal(source.text, port, place=place)
         return
     what = source.uri if isinstance(source, Located) else f"output {source.output} of node {source.node[-1]}"
+    if isinstance(source, Result) and source.type in LITERAL_TYPES:
+        if port.type in LITERAL_TYPES:
+            return  # a control output: its value is known when its node has run
+        raise InvalidPipeline(f"{place} is a {port.type}: it cannot be bound to {what}, which is a {source.type}")
     if port.type in LITERAL_TYPES:
         raise InvalidPipeline(f"{place} is a {port.type}: it cannot be bound to {what}, which is a {source.type}")
     accepted = _ACCEPTS.get(port.type)
@@ -277,27 +285,45 @@ def _sibling_input(level: _Level, job: str, name: str, path: expressions.Path, *
         level.resolving.discard((job, name))
 
 
-def _siblings(level: _Level, node: Node, sources: Mapping[str, Source | None]) -> tuple[str, ...]:
+def _condition(level: _Level, name: str, binding: str | bool) -> Source | None:
+    """Return what a condition stands for: a literal, or a control output of a node that runs before."""
+    if isinstance(binding, bool) or not expressions.has_expression(binding):
+        return Literal(str(binding))
+    where = f"the condition of node {name}"
+    path = expressions.whole(binding)
+    source = _named(level, path, where=where) if path else None
+    if path is None or (isinstance(source, Located | Result) and source.type not in LITERAL_TYPES):
+        raise InvalidPipeline(f"{binding!r}, {where}, is no boolean: bind an output of type boolean, or an input")
+    return source
+
+
+def _siblings(level: _Level, sources: Iterable[Source | None]) -> tuple[str, ...]:
     depth = len(level.prefix)
-    results = [s for s in sources.values() if isinstance(s, Result) and s.node[:depth] == level.prefix]
+    results = [s for s in sources if isinstance(s, Result) and s.node[:depth] == level.prefix]
     return tuple(dict.fromkeys(result.node[depth] for result in results))
 
 
-def _pipeline_outputs(level: _Level) -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = {}
+def _pipeline_outputs(level: _Level) -> dict[str, tuple[tuple[str, str], ...]]:
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
     for node in level.pipeline.nodes.values():
         for name, output in node.outputs.items():
             if output.binding is None:
                 continue
             where = f"output {name} of node {node.name}"
             target = _parent_output(level, output.binding, where=where)
-            if target in found:
-                other = ".".join(found[target])
-                raise InvalidPipeline(
-                    f"Output {target} of the pipeline is bound twice: by {other} and {node.name}.{name}"
-                )
-            found[target] = (node.name, name)
+            for other in found.get(target, ()):
+                if not _exclude(level, other[0], node.name):
+                    raise InvalidPipeline(
+                        f"Output {target} of the pipeline is bound twice: by {'.'.join(other)} and {node.name}.{name}"
+                    )
+            found[target] = (*found.get(target, ()), (node.name, name))
     return found
+
+
+def _exclude(level: _Level, one: str, other: str) -> bool:
+    """Say whether of two nodes only one can run: they wait for the same condition to be different."""
+    conditions = {c.binding: c.wanted for c in level.pipeline.nodes[one].conditions}
+    return any(conditions.get(c.binding, c.wanted) != c.wanted for c in level.pipeline.nodes[other].conditions)
 
 
 def _parent_output(level: _Level, text: str, *, where: str) -> str:

@@ -6,14 +6,14 @@ logs, the `./outputs` folder and what MLflow logs.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from entrepot.core.digests import Digest
-from entrepot.core.errors import AlreadyExists, NotFound
+from entrepot.core.errors import AlreadyExists, EntrepotError, NotFound, UserCodeFailed
 from entrepot.core.ids import AssetRef, Region, WorkspaceScope
 from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import DATA, MODEL, Kind
@@ -21,15 +21,17 @@ from entrepot.domain import access, datastores
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
-from entrepot.domain.jobs.records import Record
-from entrepot.domain.jobs.spec import MODEL_TYPES
+from entrepot.domain.jobs.control_flow import collected
+from entrepot.domain.jobs.records import Record, submitter
+from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
 from entrepot.domain.scopes import home
-from entrepot.store import snapshots
+from entrepot.store import paths, snapshots
 from entrepot.store.documents import Change, Link
 
 Json = Any
 
 LOGS = "user_logs"
+_LONGEST_VALUE = 1 << 20
 DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job's working folder, kept without being declared
 
 
@@ -99,6 +101,8 @@ def placed(hub: Hub, record: Record, output: str, place: Json, digest: Digest) -
     container = datastores.container_of(hub, record.scope, place["datastore"])
     uri = datastore_uri(record.scope, place["datastore"], place["path"])
     entry = {"container": container, "path": place["path"], "snapshot": digest, "uri": uri, "type": place["type"]}
+    if place["type"] in LITERAL_TYPES:
+        entry["value"] = value_in(hub, record.scope, digest)
     record.ours["outputs"][output] = entry
     produced = Link(
         record.id, "produced", f"azureml://jobs/{record.name}/outputs/{output}", {"role": f"output:{output}"}
@@ -109,6 +113,16 @@ def placed(hub: Hub, record: Record, output: str, place: Json, digest: Digest) -
             hub.containers.put(container, place["path"], file.digest, file.size_bytes)  # safe to repeat after a crash
         return [produced]
     return [*hub.containers.mounting(container, place["path"], digest), produced]
+
+
+def value_in(hub: Hub, scope: WorkspaceScope, digest: Digest) -> str:
+    """Return the value of a control output, which is what its file says. Raises UserCodeFailed without one."""
+    blobs = hub.depots.of(home(hub, scope).region)
+    files = snapshots.read(blobs, digest).files
+    if len(files) != 1 or files[0].size_bytes > _LONGEST_VALUE:
+        raise UserCodeFailed(f"A control output is one file of up to {_LONGEST_VALUE:,} bytes that holds its value")
+    with blobs.open(paths.content(files[0].digest)) as file:
+        return file.read().decode("utf-8", "replace").strip()
 
 
 def logged(hub: Hub, record: Record, folder: str, digest: Digest) -> Sequence[Change]:
@@ -157,12 +171,46 @@ def exported(hub: Hub, record: Record, graph: Json) -> list[Change]:
     """Return the changes that make a pipeline's outputs of its nodes' outputs."""
     changes: list[Change] = []
     for name, export in graph["exports"].items():
-        node = records.load(hub, record.scope, graph["nodes"][export["node"]]["job"])
-        found = node.ours["outputs"].get(export["output"])
-        if found is not None:
-            place = {**export, "type": export.get("type") or found.get("type", "uri_folder")}
-            changes += placed(hub, record, name, place, Digest(found["snapshot"]))
+        places = export.get("places") or [[export["node"], export["output"]]]
+        found = {node: _made(hub, record, graph, node, output) for node, output in places}
+        made = {node: entry for node, entry in found.items() if entry is not None}
+        if graph.get("each"):
+            digest = collected.together(hub, record, export["type"], made)
+            changes += placed(hub, record, name, export, digest)
+        elif made:
+            entry = next(iter(made.values()))
+            place = {**export, "type": export.get("type") or entry.get("type", "uri_folder")}
+            changes += placed(hub, record, name, place, Digest(entry["snapshot"]))
     return changes
+
+
+def _made(hub: Hub, record: Record, graph: Json, node: str, output: str) -> Json | None:
+    """Return what a node's job tells of an output, None when it did not make it."""
+    found: Json | None = records.load(hub, record.scope, graph["nodes"][node]["job"]).ours["outputs"].get(output)
+    return found
+
+
+def completed(
+    hub: Hub, record: Record, places: Mapping[str, Json], export: Callable[[], Sequence[Change]]
+) -> list[Change]:
+    """Return the changes that end a pipeline or loop well: at once, or by way of Finalizing when outputs become assets.
+
+    `export` gives the changes that make its outputs.
+    """
+    now = hub.clock.now()
+    if record.status != records.FINALIZING:
+        changes = list(export())
+        if not is_registering(places):
+            return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+        note_assets(hub, record, places)
+        again = records.enqueue(records.PIPELINE_QUEUE, record.scope, record.name)
+        return [*changes, *records.moved(record, records.FINALIZING, now=now), again]
+    try:
+        register(hub, record)
+    except EntrepotError as error:
+        told = {"code": error.code, "message": error.message}
+        return records.moved(record, records.FAILED, now=now, error=told)
+    return records.moved(record, records.COMPLETED, now=now)
 
 
 def is_registering(places: Mapping[str, Json]) -> bool:
@@ -196,7 +244,7 @@ def register(hub: Hub, record: Record) -> None:
 def _create(hub: Hub, record: Record, ref: AssetRef, properties: dict[str, Json], *, is_chosen: bool) -> None:
     while True:
         try:
-            catalog.create(hub, record.submitter, ref, properties)
+            catalog.create(hub, submitter(hub, record), ref, properties)
         except AlreadyExists:  # another job took the version that was next when this one was done
             if is_chosen:
                 raise

@@ -29,7 +29,9 @@ from entrepot.domain import computes, datastores, replication
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, graph, spec
-from entrepot.domain.jobs.graph import BoundNode, Located, NodePath, Source
+from entrepot.domain.jobs.control_flow import loops
+from entrepot.domain.jobs.control_flow.settings import DoWhile
+from entrepot.domain.jobs.graph import BoundNode, Located, NodePath, Source, named_outputs
 from entrepot.domain.jobs.spec import (
     MODEL_TYPES,
     Content,
@@ -37,6 +39,7 @@ from entrepot.domain.jobs.spec import (
     GivenOutput,
     InputPort,
     Job,
+    Loop,
     Pipeline,
     Settings,
     Step,
@@ -68,7 +71,7 @@ class Component:
 class Plan:
     """A job or node with nothing left open. `path` is () for the root; `children` are those of a pipeline.
 
-    `trial` is the pattern of a sweep's trials.
+    `trial` is the pattern of a sweep's trials, or of a loop's first iteration, and `following` that of later ones.
     """
 
     path: NodePath
@@ -85,8 +88,10 @@ class Plan:
     timeout_s: float | None = None
     display_name: str | None = None
     children: tuple["Plan", ...] = ()
-    exports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    exports: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     trial: "Plan | None" = None
+    conditions: tuple[tuple[Source | None, bool], ...] = ()
+    following: "Plan | None" = None
 
 
 @dataclass(slots=True)
@@ -263,6 +268,9 @@ def _with_children(planner: Planner, plan: Plan, content: Pipeline, standing: Sc
         own = found[name].content
         if isinstance(own, Step) and own.parallel is not None:
             found[name] = replace(found[name], content=spec.parallel_of(own, node.body, where=f"node {name}"))
+        if node.loop is not None or node.each is not None:
+            where = f"node {name}"
+            found[name] = loops.looped(found[name], loops.resolved(node, plan.inputs, where=where), where=where)
         if node.sweep is not None:
             found[name] = _swept(found[name], node.sweep, where=f"node {name}")
     contents = {name: component.content for name, component in found.items()}
@@ -284,7 +292,10 @@ def _plan_node(
     plan = Plan(
         path=(*parent.path, node.name), content=content, component=component, inputs=inputs, outputs=bound.outputs,
         settings=parent.settings, after=bound.after, display_name=node.display_name or node.name,
+        conditions=bound.conditions,
     )  # fmt: skip
+    if isinstance(content, Loop):
+        return _with_iterations(planner, plan, node, content, standing, above=above)
     if isinstance(content, Pipeline):
         if component.ref.id in above:
             raise InvalidPipeline(f"Pipeline component {component.ref.name} contains itself, at node {node.name}")
@@ -303,6 +314,27 @@ def _plan_node(
         planner, plan, content, component.ref.scope,
         variables=node.environment_variables, timeout_s=node.timeout_s, where=where,
     )  # fmt: skip
+
+
+def _with_iterations(
+    planner: Planner, plan: Plan, node: spec.Node, loop: Loop, standing: Scope, *, above: tuple[str, ...]
+) -> Plan:
+    assert plan.component is not None
+    body = replace(plan.component, content=loop.body)
+    plain = replace(node, loop=None, each=None, conditions=(), outputs=loops.kept(node.outputs), display_name=None)
+
+    def iteration(name: str, inputs: Mapping[str, Source | None]) -> Plan:
+        named = named_outputs(loop.body.outputs, plain.outputs, owner=f"node {node.name}")
+        bound = BoundNode(replace(plain, name=name), inputs, named, ())
+        return _plan_node(planner, plan, bound, body, standing, above=above)
+
+    if isinstance(loop.rule, DoWhile):
+        fed = loops.fed(plan.path, loop, plan.inputs)
+        return replace(plan, trial=iteration("first", plan.inputs), following=iteration("next", fed))
+    items = loops.items(loop, plan.inputs, where=f"node {node.name}")
+    children = tuple(iteration(name, {**plan.inputs, **given}) for name, given in items.items())
+    exports = {output: tuple((name, output) for name in items) for output in loop.outputs}
+    return replace(plan, children=children, exports=exports)
 
 
 def _with_step(

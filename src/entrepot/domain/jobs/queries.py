@@ -19,7 +19,6 @@ Json = Any
 _RUN_TYPES = {
     (records.COMMAND, False): "azureml.scriptrun",
     (records.COMMAND, True): "azureml.StepRun",
-    (records.PARALLEL, True): "azureml.StepRun",
     (records.PIPELINE, False): "azureml.PipelineRun",
     (records.PIPELINE, True): "azureml.PipelineRun",
     (records.SWEEP, False): "azureml.sweep",

@@ -13,6 +13,7 @@ from entrepot.core.digests import digest_of
 from entrepot.core.errors import NotFound
 from entrepot.core.ids import WorkspaceScope
 from entrepot.core.nouns import PROVIDER
+from entrepot.domain.authorization.delegation import recalled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Append, Change, Document, Enqueue, Facet, Put
 
@@ -27,7 +28,8 @@ COMPLETED = "Completed"
 FAILED = "Failed"
 CANCELED = "Canceled"
 CANCEL_REQUESTED = "CancelRequested"
-TERMINAL = (COMPLETED, FAILED, CANCELED)
+SKIPPED = "Skipped"  # a node whose condition did not hold, or that needs an output of such a one
+TERMINAL = (COMPLETED, FAILED, CANCELED, SKIPPED)
 
 BATCH_ENDPOINT = "batchEndpoint"  # facets of the jobs that an endpoint's invocations made
 BATCH_DEPLOYMENT = "batchDeployment"
@@ -38,7 +40,9 @@ NODE_QUEUE = "node"
 COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
-PARALLEL = "Parallel"
+PARALLEL = "parallel"  # what a job is in truth, where ARM has no word for it: azure-ai-ml reads no others
+DO_WHILE = "do_while"
+PARALLEL_FOR = "parallel_for"
 
 JOB_TYPE = f"{PROVIDER}/workspaces/jobs"
 READ = f"{JOB_TYPE}/read"
@@ -98,27 +102,19 @@ class Record:
 
     @property
     def is_parent(self) -> bool:
-        """True for what is made of other jobs: pipelines, nested ones too, and sweeps."""
+        """True for what is made of other jobs: pipelines, nested ones too, sweeps and loops."""
         return self.properties["jobType"] in (PIPELINE, SWEEP)
-
-    @property
-    def submitter(self) -> Principal:
-        """Who submitted it, for whom it acts."""
-        who = self.ours["submittedBy"]
-        return Principal(
-            who["id"],
-            who["name"],
-            who.get("kind", "User"),
-            who.get("tenant", ""),
-            self.name,
-            tuple(who.get("groups", ())),
-        )
 
     def put(self) -> Put:
         """Return the change that writes the body over the revision that was read."""
         archived = bool(self.properties.get("isArchived"))
         found = facets(self.scope, self.body)
         return Put(self.document.key, self.body, match=self.document.revision, is_archived=archived, facets=found)
+
+
+def submitter(hub: Hub, record: Record) -> Principal:
+    """Return who submitted a job, for whom it acts, with the groups it is in now. Raises AccessDenied."""
+    return recalled(hub, record.ours["submittedBy"], via=record.name)
 
 
 def key_of(scope: WorkspaceScope, name: str) -> str:

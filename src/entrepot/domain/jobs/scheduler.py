@@ -6,11 +6,12 @@ the queue holds one item per pipeline; it reads only the events since the last o
 
 from typing import Any
 
-from entrepot.core.errors import EntrepotError
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import control, outputs, records
+from entrepot.domain.jobs.control_flow import iterations
+from entrepot.domain.jobs.control_flow.settings import is_true
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.sweeping import trials
 from entrepot.store.documents import Change, Finish, Put, Work
@@ -33,7 +34,8 @@ def _tick(hub: Hub, work: Work, scope: WorkspaceScope, name: str) -> None:
         return
     graph = document.body
     is_changed = _take_events(hub, scope, name, graph)
-    changes = trials.advanced(hub, record, graph) if "sweep" in graph else _advanced(hub, record, graph)
+    advance = trials.advanced if "sweep" in graph else iterations.advanced if "loop" in graph else _advanced
+    changes = advance(hub, record, graph)
     if changes or is_changed:
         hub.documents.commit([*changes, Put(document.key, graph, match=document.revision, facets=None), Finish(work)])
 
@@ -68,16 +70,39 @@ def _start_ready(hub: Hub, scope: WorkspaceScope, graph: Json) -> list[Change]:
     changes: list[Change] = []
     nodes = graph["nodes"]
     for name, node in nodes.items():  # in an order in which predecessors come first
-        if node["status"] != records.NOT_STARTED:
+        if node["status"] != records.NOT_STARTED or _is_full(graph):
             continue
         states = {other: nodes[other]["status"] for other in node["after"]}
         lost = [other for other, state in states.items() if state in (records.FAILED, records.CANCELED)]
         if lost:
             reason = f"step {lost[0]}, whose output step {name} needs, {_became(states[lost[0]])}"
             changes += _end(hub, scope, node, reason=reason)
+        elif records.SKIPPED in states.values():
+            other = next(other for other, state in states.items() if state == records.SKIPPED)
+            changes += _end(hub, scope, node, reason=f"step {other}, whose output it needs, was skipped", skips=True)
         elif all(state == records.COMPLETED for state in states.values()):
-            changes += _begin(hub, scope, node)
+            unmet = _unmet(hub, scope, node)
+            changes += _end(hub, scope, node, reason=unmet, skips=True) if unmet else _begin(hub, scope, node)
     return changes
+
+
+def _is_full(graph: Json) -> bool:
+    """Say whether as many nodes run as may: a `parallel_for` can bound them."""
+    most = graph.get("mostAtOnce")
+    waiting = (records.NOT_STARTED, *records.TERMINAL)
+    return most is not None and sum(n["status"] not in waiting for n in graph["nodes"].values()) >= most
+
+
+def _unmet(hub: Hub, scope: WorkspaceScope, node: Json) -> str:
+    """Return why a node's conditions keep it from running, '' when they don't."""
+    for condition in node.get("when", ()):
+        value = condition.get("value")
+        if value is None:
+            entry = records.load(hub, scope, condition["job"]).ours["outputs"].get(condition["output"]) or {}
+            value = entry.get("value", "")
+        if is_true(value) != condition["wanted"]:
+            return f"its condition is {str(not condition['wanted']).lower()}"
+    return ""
 
 
 def _begin(hub: Hub, scope: WorkspaceScope, node: Json) -> list[Change]:
@@ -98,19 +123,20 @@ def _work(queue: str, scope: WorkspaceScope, node: Json) -> Change:
     return records.enqueue(queue, scope, node["job"])
 
 
-def _end(hub: Hub, scope: WorkspaceScope, node: Json, *, reason: str) -> list[Change]:
-    """Cancel a node that has not begun, and all below it; its event, which comes later, changes nothing any more."""
+def _end(hub: Hub, scope: WorkspaceScope, node: Json, *, reason: str, skips: bool = False) -> list[Change]:
+    """End a node that has not begun, and all below it; its event, which comes later, changes nothing any more."""
     record = records.load(hub, scope, node["job"])
-    node["status"] = records.CANCELED
+    state = records.SKIPPED if skips else records.CANCELED
+    node["status"] = state
     if record.is_terminal:
         return []
-    changes = records.moved(record, records.CANCELED, now=hub.clock.now(), reason=reason)
+    changes = records.moved(record, state, now=hub.clock.now(), reason=reason)
     if record.is_parent:
         document = hub.documents.get(records.graph_key(scope, node["job"]))
         assert document is not None
         graph = document.body
         for child in graph["nodes"].values():
-            changes += _end(hub, scope, child, reason=reason)
+            changes += _end(hub, scope, child, reason=reason, skips=skips)
         changes.append(Put(document.key, graph, match=document.revision, facets=None))
     return changes
 
@@ -142,25 +168,7 @@ def _rolled_up(hub: Hub, record: Record, graph: Json) -> list[Change]:
     if records.CANCELED in states.values():
         canceled = [name for name, state in states.items() if state == records.CANCELED]
         return records.moved(record, records.CANCELED, now=now, reason=f"step {canceled[0]} was canceled")
-    return _completed(hub, record, graph)
-
-
-def _completed(hub: Hub, record: Record, graph: Json) -> list[Change]:
-    """Return the changes that end a pipeline well: at once, or by way of Finalizing when its outputs become assets."""
-    now = hub.clock.now()
-    if record.status != records.FINALIZING:
-        changes = outputs.exported(hub, record, graph)
-        if not outputs.is_registering(graph["exports"]):
-            return [*changes, *records.moved(record, records.COMPLETED, now=now)]
-        outputs.note_assets(hub, record, graph["exports"])
-        again = records.enqueue(records.PIPELINE_QUEUE, record.scope, record.name)
-        return [*changes, *records.moved(record, records.FINALIZING, now=now), again]
-    try:
-        outputs.register(hub, record)
-    except EntrepotError as error:
-        told = {"code": error.code, "message": error.message}
-        return records.moved(record, records.FAILED, now=now, error=told)
-    return records.moved(record, records.COMPLETED, now=now)
+    return outputs.completed(hub, record, graph["exports"], lambda: outputs.exported(hub, record, graph))
 
 
 def _failure(hub: Hub, record: Record, graph: Json, failed: list[str]) -> Json:

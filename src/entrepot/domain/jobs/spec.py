@@ -10,6 +10,7 @@ from typing import Any
 
 from entrepot.core.errors import InvalidPipeline, InvalidRequest, Unsupported
 from entrepot.domain.jobs import expressions
+from entrepot.domain.jobs.control_flow.settings import Condition, DoWhile, ForEach, is_control, read_controls
 from entrepot.domain.jobs.fields import (
     boolean,
     get,
@@ -128,6 +129,9 @@ class Node:
     display_name: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     sweep: SweepSettings | None = None
+    conditions: tuple[Condition, ...] = ()
+    loop: DoWhile | None = None
+    each: ForEach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,17 @@ class Pipeline:
     settings: Settings = field(default_factory=Settings)
 
 
-Content = Step | Pipeline | Sweep
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A content run again and again (`rule` DoWhile) or for each of some items; ports are as seen from outside."""
+
+    body: Step | Pipeline
+    rule: DoWhile | ForEach
+    inputs: Mapping[str, InputPort]
+    outputs: Mapping[str, OutputPort]
+
+
+Content = Step | Pipeline | Sweep | Loop
 """What a job or node runs."""
 
 
@@ -361,7 +375,16 @@ def _job_pipeline(
 def _nodes(bodies: Mapping[str, Any], *, where: str) -> dict[str, Node]:
     if not bodies:
         raise InvalidRequest(f"{where.capitalize()} has no jobs: give at least one under `jobs`")
-    return {name: _node(name, body) for name, body in bodies.items()}
+    controls = read_controls(bodies)
+    nodes = {name: _node(name, body) for name, body in bodies.items() if not is_control(body)}
+    for name, conditions in controls.conditions.items():
+        nodes[name] = replace(nodes[name], conditions=conditions)
+    for name, loop in controls.loops.items():
+        nodes[name] = replace(nodes[name], loop=loop)
+    for name, (body, each, outputs) in controls.each.items():  # the body is run under the loop's name only
+        given = {n: read_output(v, where=f"output {n} of node {name}") for n, v in outputs.items()}
+        nodes[name] = replace(nodes.pop(body), name=name, each=each, outputs=given, display_name=None)
+    return nodes
 
 
 def _node(name: str, body: Any) -> Node:

@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 from entrepot.compute.backend import Mount
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import InvalidRequest, NoRoom, NotFound, Unavailable
-from entrepot.core.ids import AssetPointer, Region, WorkspaceScope, parse_reference
+from entrepot.core.ids import AssetPointer, JobOutput, Region, WorkspaceScope, parse_reference
 from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain.assets import sources
 from entrepot.domain.assets.stock import Source
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.jobs import expressions, outputs
+from entrepot.domain.jobs import expressions, outputs, records
 from entrepot.domain.jobs.parallel import driver
-from entrepot.domain.jobs.records import Record
-from entrepot.domain.jobs.spec import MODEL_TYPES
+from entrepot.domain.jobs.records import Record, submitter
+from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
 from entrepot.domain.jobs.tracking import experiments
 from entrepot.domain.scopes import home
 from entrepot.store import snapshots
@@ -139,7 +139,7 @@ def variables_of(hub: Hub, record: Record, layout: Layout, identity: JobIdentity
     experiment = record.properties["experimentName"]
     document = experiments.find_by_name(hub, scope, experiment)
     experiment_id = document.body["experiment_id"] if document else experiments.id_of(scope, experiment)
-    url, token = identity.tracking_url(scope), identity.token(record.submitter, record.body)
+    url, token = identity.tracking_url(scope), identity.token(submitter(hub, record), record.body)
     found = {
         "AZUREML_RUN_ID": record.name,
         "AZUREML_ROOT_RUN_ID": ours["root"],
@@ -192,11 +192,13 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     kind, uri = body["jobInputType"], body.get("uri")
     if uri is None:
         return Input(name, kind, text=body["value"])
+    if body.get("valueType"):
+        return Input(name, kind, uri, text=_told(hub, record, uri))
     if str(body.get("mode", "")).lower() == "direct":
         return Input(name, kind, uri, text=uri)
     standing = home(hub, record.scope)
     expected = MODEL if kind in MODEL_TYPES else DATA
-    source = sources.resolve(hub, record.submitter, uri, home=standing, kind=expected)
+    source = sources.resolve(hub, submitter(hub, record), uri, home=standing, kind=expected)
     if source is None:
         manifest = _fetch(hub, standing.region, uri, name=name)
         return Input(name, kind, uri, manifest=manifest, region=standing.region, is_file=True)
@@ -204,6 +206,14 @@ def _find(hub: Hub, record: Record, name: str, body: Json) -> Input:
     asset_id = uri if isinstance(pointer, AssetPointer) else None
     region = _nearest(hub, source, standing.region)
     return Input(name, kind, uri, None, source.manifest, region, source.is_file, asset_id, source.name)
+
+
+def _told(hub: Hub, record: Record, uri: str) -> str:
+    """Return the value of another job's control output."""
+    reference = parse_reference(uri)
+    assert isinstance(reference, JobOutput)
+    entry = records.load(hub, record.scope, reference.job).ours["outputs"][reference.output]
+    return str(entry["value"])
 
 
 def _nearest(hub: Hub, source: Source, region: Region) -> Region:
@@ -239,7 +249,7 @@ def _output(folder: Path, name: str, kind: str) -> Path:
 
 
 def _is_file(kind: str) -> bool:
-    return kind == "uri_file"
+    return kind == "uri_file" or kind in LITERAL_TYPES
 
 
 def _check_room(hub: Hub, folder: Path, needed: int, record: Record) -> None:

@@ -11,6 +11,7 @@ from entrepot.core.clock import to_iso
 from entrepot.core.errors import AlreadyExists, EntrepotError
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import access
+from entrepot.domain.authorization.delegation import recalled
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import submission
@@ -60,8 +61,7 @@ def trigger(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *,
 
 
 def _submit(hub: Hub, scope: WorkspaceScope, document: Document, name: str) -> None:
-    who = document.body["entrepot"]["principal"]
-    principal = Principal(who["id"], who["name"], who["kind"], who["tenant"], groups=tuple(who["groups"]))
+    principal = recalled(hub, document.body["entrepot"]["principal"], via=f"schedule {document.body['name']}")
     submission.submit(hub, principal, scope, name, _job(hub, scope, document))
 
 

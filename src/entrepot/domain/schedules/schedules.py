@@ -10,6 +10,7 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict, Unsupp
 from entrepot.core.ids import WorkspaceScope, check_job_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
+from entrepot.domain.authorization import delegation
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import planning, records, spec
@@ -100,7 +101,7 @@ def _body(
         "created": created,
         "due": next_time(trigger, after=now if before else now - 1e-3, created=created) if is_enabled else None,
         "jobs": before["entrepot"]["jobs"] if before else [],
-        "principal": _remembered(principal),
+        "principal": delegation.remembered(hub, principal),
     }
     shown = {k: v for k, v in properties.items() if v is not None}
     shown |= {"isEnabled": is_enabled, "provisioningState": "Succeeded", "tags": properties.get("tags") or {}}
@@ -108,16 +109,6 @@ def _body(
         "id": f"{scope.arm_id}/schedules/{name}", "name": name, "type": TYPE, "properties": shown, "entrepot": ours,
         "systemData": modified_by(before["systemData"], principal, now) if before else made,
     }  # fmt: skip
-
-
-def _remembered(principal: Principal) -> dict[str, Json]:
-    return {
-        "id": principal.id,
-        "name": principal.name,
-        "kind": principal.kind,
-        "tenant": principal.tenant,
-        "groups": list(principal.groups),
-    }
 
 
 def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> None:

@@ -8,15 +8,20 @@ from typing import Any
 
 import msgspec
 
-from entrepot.server.gateway.rendering import CLUSTERS, LUA, PICK, ROUTES, watched
+from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, LUA, PICK, ROUTES, watched
 from entrepot.server.tls import TlsFiles
 
 Json = Any
 
-ADMIN = "admin.sock"
+ADMIN, PROBE = "admin.sock", "probe.sock"
 
 _TYPE = "type.googleapis.com/envoy"
 _FILTERS = f"{_TYPE}.extensions.filters.http"
+_HTTP = f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER: Json = {
+    "name": "router",
+    "typed_config": {"@type": f"{_FILTERS}.router.v3.Router", "suppress_envoy_headers": True},
+}
 _MOST_CONNECTIONS = 50_000
 _BUFFER_BYTES = 1 << 20
 
@@ -39,6 +44,7 @@ def bootstrap(*, folder: str, host: str, ports: tuple[int, int], tls: TlsFiles, 
     listeners = [
         _listener("plain", host, plain, _connections(folder, script, "plain")),
         _listener("secure", host, secure, _connections(folder, script, "secure"), _tls(tls)),
+        _probe(f"{folder}/{EPOCH}"),
     ]
     return msgspec.json.encode(
         {
@@ -71,10 +77,28 @@ def _listener(name: str, host: str, port: int, connections: Json, transport: Jso
     }
 
 
+def _probe(file: str) -> dict[str, Json]:
+    """Return a listener of ours alone that answers which epoch is in force.
+
+    Files are read in the order in which they were renamed into place, so what was written before the epoch's is too.
+    """
+    options = {
+        "@type": _HTTP,
+        "stat_prefix": "probe",
+        "rds": {"route_config_name": "epoch", "config_source": watched(file)},
+        "http_filters": [_ROUTER],
+    }
+    return {
+        "name": "probe",
+        "address": {"pipe": {"path": PROBE, "mode": 0o600}},
+        "filter_chains": [{"filters": [{"name": "connections", "typed_config": options}]}],
+    }
+
+
 def _connections(folder: str, script: str, name: str) -> dict[str, Json]:
     path_segment = {"name": ":path", "element_separator": "/", "index": 1}
     options = {
-        "@type": f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": _HTTP,
         "stat_prefix": name,
         "normalize_path": True,
         "server_name": "entrepot",
@@ -101,10 +125,7 @@ def _connections(folder: str, script: str, name: str) -> dict[str, Json]:
                     "default_source_code": {"inline_string": script},
                 },
             },
-            {
-                "name": "router",
-                "typed_config": {"@type": f"{_FILTERS}.router.v3.Router", "suppress_envoy_headers": True},
-            },
+            _ROUTER,
         ],
         "local_reply_config": _local_replies(),
     }

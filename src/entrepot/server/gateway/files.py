@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from entrepot.server.gateway.rendering import CLUSTERS, ROUTES, Files, replicas_file, resources
+from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, ROUTES, Files, epoch, replicas_file, resources
 from entrepot.server.keys import private_folder
 
 Json = Any
@@ -32,8 +32,8 @@ class WatchedFolder:
         """True when nothing waits to be taken away."""
         return not self._leaving
 
-    def write(self, files: Files) -> bool:
-        """Make the folder what was rendered; say whether a file changed."""
+    def write(self, files: Files, *, mark: str) -> bool:
+        """Make the folder what was rendered; say whether a file changed. `mark` is what the probe answers after it."""
         private_folder(self.folder)
         now = self._clock()
         for name in self._clusters.keys() - files.clusters.keys():
@@ -49,6 +49,7 @@ class WatchedFolder:
             is_changed |= self._put(name, data)
         is_changed |= self._put(CLUSTERS, resources([self._clusters[name] for name in sorted(self._clusters)]))
         is_changed |= self._put(ROUTES, files.routes)
+        self._put(EPOCH, epoch(mark))
         for name in gone:
             self._remove(replicas_file(name))
         return is_changed

@@ -17,7 +17,7 @@ from entrepot.domain.endpoints import routing
 from entrepot.domain.endpoints.announcements import EPOCH_KEY
 from entrepot.domain.hub import Hub
 from entrepot.server.gateway import process
-from entrepot.server.gateway.bootstrap import bootstrap
+from entrepot.server.gateway.bootstrap import PROBE, bootstrap
 from entrepot.server.gateway.files import WatchedFolder
 from entrepot.server.gateway.process import Running
 from entrepot.server.gateway.rendering import render
@@ -27,6 +27,8 @@ from entrepot.server.tls import TlsFiles
 _GLANCE_S = 0.02
 _IDLE_GLANCE_S = 0.1
 _CHECK_S = 0.5
+_FOLLOW_S = 5.0
+_PROBE_S = 0.001
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 log = logging.getLogger("entrepot.gateway")
@@ -59,6 +61,9 @@ class Gateway:
         self._digest = digest_of(self._bootstrap)
         self._running: Running | None = None
         self._epoch = -1
+        self._mark = time.time_ns()
+        self._followed = threading.Condition()
+        self._wake = threading.Event()
         self._failures = 0
         self._not_before = 0.0
         self._checked = 0.0
@@ -93,6 +98,7 @@ class Gateway:
     def stop(self) -> None:
         """Follow no more and end Envoy; idempotent."""
         self._stopping.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -109,29 +115,58 @@ class Gateway:
             except Exception as error:
                 told = error.message if isinstance(error, EntrepotError) else repr(error)
                 log.error("the gateway could not be brought up to date: %s", told)
-                self._epoch = -1
                 self._stopping.wait(_CHECK_S)
-            self._stopping.wait(_GLANCE_S if self._running else _IDLE_GLANCE_S)
+            self._wake.wait(_GLANCE_S if self._running else _IDLE_GLANCE_S)
+            self._wake.clear()
+
+    def follow(self, timeout_s: float = _FOLLOW_S) -> bool:
+        """Return True when Envoy does what is committed by now, False at the timeout."""
+        wanted = self._committed()
+        if self._epoch >= wanted:
+            return True
+        self._wake.set()
+        with self._followed:
+            return self._followed.wait_for(lambda: self._epoch >= wanted or self._stopping.is_set(), timeout_s)
+
+    def _committed(self) -> int:
+        document = self._hub.documents.get(EPOCH_KEY)
+        return document.revision if document is not None else 0
 
     def _step(self) -> None:
-        document = self._hub.documents.get(EPOCH_KEY)
-        epoch = document.revision if document is not None else 0
-        is_changed = epoch != self._epoch
+        epoch = self._committed()
         now = time.monotonic()
+        is_changed = epoch != self._epoch
         if not is_changed and (self._running is None or now - self._checked < _CHECK_S):
             return
         if is_changed or not self._files.is_settled:
-            self._write()
-            self._epoch = epoch
+            endpoints = routing.read_all(self._hub)
+            self._mark += 1
+            rendered = render(endpoints, folder=str(self._config), server=self._place.server)
+            self._files.write(rendered, mark=str(self._mark))
+            if self._running is None and endpoints:
+                self._running = self._adopted()
         self._checked = now
-        if self._running is None and epoch and routing.any_endpoint(self._hub):
-            self._running = self._adopted()
         if self._running is not None and not self._running.is_alive:
             self._restart(now)
+        if is_changed:
+            self._await_applied()
+            with self._followed:
+                self._epoch = epoch
+                self._followed.notify_all()
 
-    def _write(self) -> None:
-        endpoints = routing.read_all(self._hub)
-        self._files.write(render(endpoints, folder=str(self._config), server=self._place.server))
+    def _await_applied(self) -> None:
+        """Return when Envoy has read what was just written; it does so within milliseconds."""
+        end = time.monotonic() + _FOLLOW_S
+        while self._running is not None and not self._stopping.is_set():
+            try:
+                if process.ask(self._place.folder, "/", at=PROBE)[1].decode() == str(self._mark):
+                    return
+            except OSError:
+                return  # it died, and reads everything when it is started again
+            if time.monotonic() > end:
+                log.warning("the gateway has not read its configuration yet; its log is in %s", self._place.folder)
+                return
+            time.sleep(_PROBE_S)
 
     def _adopted(self) -> Running:
         """Return the Envoy that an earlier server left, if it was told the same; else a new one."""

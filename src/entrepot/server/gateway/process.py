@@ -14,7 +14,7 @@ from pathlib import Path
 
 from entrepot.compute import processes
 from entrepot.core.errors import Unavailable
-from entrepot.server.gateway.bootstrap import ADMIN
+from entrepot.server.gateway.bootstrap import ADMIN, PROBE
 from entrepot.server.keys import private_folder, write_private
 
 _START_S = 30.0
@@ -68,7 +68,8 @@ def start(folder: Path, bootstrap: bytes, *, digest: str, ports: tuple[int, int]
     """Start Envoy and return when it listens. Raises Unavailable with the end of its log."""
     private_folder(folder)
     write_private(folder / "bootstrap.json", bootstrap.decode())
-    (folder / ADMIN).unlink(missing_ok=True)
+    for name in (ADMIN, PROBE):
+        (folder / name).unlink(missing_ok=True)
     workers = max(1, min(4, (os.cpu_count() or 1) // 2))
     command = [
         program(),
@@ -133,36 +134,37 @@ def is_ready(folder: Path) -> bool:
         return False
 
 
-def ask(folder: Path, path: str, *, method: str = "GET", timeout_s: float = 5) -> tuple[int, bytes]:
-    """Ask the admin socket, which only this user may open, and return status and body. Raises OSError."""
-    connection = _AdminConnection(folder, timeout_s)
+def ask(folder: Path, path: str, *, at: str = ADMIN, method: str = "GET", timeout_s: float = 5) -> tuple[int, bytes]:
+    """Ask one of Envoy's sockets, which only this user may open, and return status and body. Raises OSError."""
+    connection = _SocketConnection(folder, at, timeout_s)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
         return answer.status, answer.read()
     except http.client.HTTPException as error:
-        raise OSError(f"the gateway's admin socket answered nonsense: {error!r}") from error
+        raise OSError(f"the gateway's socket answered nonsense: {error!r}") from error
     finally:
         connection.close()
 
 
-class _AdminConnection(http.client.HTTPConnection):
-    """HTTP over the admin socket in a folder."""
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a socket in a folder."""
 
-    def __init__(self, folder: Path, timeout_s: float) -> None:
+    def __init__(self, folder: Path, name: str, timeout_s: float) -> None:
         super().__init__("gateway", timeout=timeout_s)
         self._folder = folder
+        self._name = name
 
     def connect(self) -> None:
         """Open the socket; a long path goes by the folder's descriptor, as addresses have 108 bytes."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        path = str(self._folder / ADMIN)
+        path = str(self._folder / self._name)
         if len(path) <= _LONGEST_SOCKET_PATH:
             self.sock.connect(path)
             return
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self.sock.connect(f"/proc/self/fd/{descriptor}/{ADMIN}")
+            self.sock.connect(f"/proc/self/fd/{descriptor}/{self._name}")
         finally:
             os.close(descriptor)

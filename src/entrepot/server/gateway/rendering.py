@@ -20,7 +20,7 @@ PICK = "x-entrepot-pick"
 NAMED = "azureml-model-deployment"
 SERVER_CLUSTER = "entrepot"
 LUA = "lua"
-ROUTES, CLUSTERS = "routes.json", "clusters.json"
+ROUTES, CLUSTERS, EPOCH = "routes.json", "clusters.json", "epoch.json"
 
 _TYPE = "type.googleapis.com/envoy"
 _ROUTE_TYPE = f"{_TYPE}.config.route.v3.ScopedRouteConfiguration"
@@ -64,6 +64,14 @@ def render(endpoints: Iterable[EndpointRoute], *, folder: str, server: str) -> F
 def resources(items: list[Json]) -> bytes:
     """Return a file of resources as Envoy watches it."""
     return _encoder.encode({"resources": items})
+
+
+def epoch(text: str) -> bytes:
+    """Return the file by which Envoy's probe listener tells what it has read."""
+    answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": text}}}
+    host = {"name": "epoch", "domains": ["*"], "routes": [answer]}
+    route = f"{_TYPE}.config.route.v3.RouteConfiguration"
+    return resources([{"@type": route, "name": "epoch", "virtual_hosts": [host]}])
 
 
 def cluster_name(slug: str, deployment: str) -> str:

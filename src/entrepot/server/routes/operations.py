@@ -15,6 +15,8 @@ _LATER: tuple[Header, ...] = ((b"retry-after", b"1"),)
 def _status(call: Call) -> Answer:
     body = operations.get(call.hub, call.principal, call.params["operation"]).body
     headers = _LATER if body["status"] == operations.IN_PROGRESS else ()
+    if not headers:
+        call.site.gateway.follow()  # whoever waited for a deployment may score at once
     return reply(operation_status(body["name"], body["status"], body.get("error")), headers=headers)
 
 
@@ -28,6 +30,6 @@ def _result(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", _PLACE + "/mfeOperationsStatus/{operation}", None, _status, inline=True, reason=_OWN),
+    Route("GET", _PLACE + "/mfeOperationsStatus/{operation}", None, _status, is_long=True, reason=_OWN),
     Route("GET", _PLACE + "/mfeOperationResults/{operation}", None, _result, inline=True, reason=_OWN),
 )

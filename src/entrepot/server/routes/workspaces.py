@@ -55,6 +55,7 @@ def _list_keys(call: Call) -> Answer:
     scope = workspace_of(call)
     document = workspaces.get(call.hub, call.principal, scope)
     access.require(call.hub, call.principal, LIST_KEYS, scope.key, request_id=call.request_id)
+    access.note(call.hub, call.principal, LIST_KEYS, scope.key, request_id=call.request_id)
     return reply(keys(document.body["properties"].get("storageAccount") or ""))
 
 
@@ -96,6 +97,7 @@ def _list_secrets(call: Call) -> Answer:
     scope, name = workspace_of(call), call.params["datastore"]
     datastores.get(call.hub, call.principal, scope, name)
     access.require(call.hub, call.principal, datastores.SECRETS, scope.key, request_id=call.request_id)
+    access.note(call.hub, call.principal, datastores.SECRETS, scope.key, request_id=call.request_id)
     container = datastores.container_of(call.hub, scope, name)
     lifetime = lifetime_s(call.object, _SECRET_HOURS)
     return reply(sas_secrets(sas_token(call, container, WRITING, region=None, lifetime_s=lifetime)))

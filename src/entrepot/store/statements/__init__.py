@@ -45,6 +45,7 @@ class Statements:
     add_link: str
     remove_links: str
     append: str
+    trim: str
     enqueue: str
     due: str
     due_locked: str

@@ -202,6 +202,12 @@ class Queries:
         entry = select(cast_(stream, c.stream.type), last + _ONE, cast_(body, c.body.type)).where(c.stream == stream)
         return self._text(self._insert(tables.streams).from_select(["stream", "position", "body"], entry).inline())
 
+    def trim(self) -> str:
+        """stream, position: removes the entries up to a position."""
+        c = tables.streams.c
+        chosen = delete(tables.streams).where(c.stream == bindparam("stream"), c.position <= bindparam("position"))
+        return self._text(chosen)
+
     def enqueue(self) -> str:
         """queue, key, payload, due, attempt: adds an item; one that is being worked on will be put back instead."""
         made = self._insert_into(tables.work, "queue", "key", "payload", "due", "attempt")

@@ -9,7 +9,7 @@ from typing import Any
 
 from entrepot.core.errors import Unsupported
 from entrepot.core.ids import WorkspaceScope
-from entrepot.domain import access
+from entrepot.domain import access, audit
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.tracking import artifacts, experiments, history, logged_models, runs, search
@@ -81,8 +81,22 @@ def handle(
         return reading(session, body)
     if writing := _WRITING.get(endpoint):
         access.require(hub, principal, records.WRITE, scope.key)
-        return writing(session, body)
+        answer = writing(session, body)
+        _note(session, body, endpoint)
+        return answer
     head, _, rest = endpoint.partition("/")
     if head == "logged-models":
-        return logged_models.one(session, rest.split("/"), body, method=method)
+        answer = logged_models.one(session, rest.split("/"), body, method=method)
+        if method != "GET":
+            _note(session, body, endpoint)
+        return answer
     raise Unsupported(f"MLflow's {endpoint}")
+
+
+def _note(session: Session, body: Mapping[str, Json], endpoint: str) -> None:
+    """Have a write in the audit trail soon: metrics come by the thousand, and none waits for it."""
+    run = body.get("run_id") or body.get("run_uuid")
+    target = f"{session.scope.arm_id}/jobs/{run}" if isinstance(run, str) else session.scope.arm_id
+    now = session.hub.clock.now()
+    details = {"mlflow": endpoint}
+    session.hub.notes.note(audit.entry(session.principal, records.WRITE, target=target, now=now, details=details))

@@ -6,7 +6,7 @@ from typing import Any
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import WorkspaceScope
 from entrepot.core.manifests import is_safe_path
-from entrepot.domain import access, datastores
+from entrepot.domain import access, audit, datastores
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import outputs, records
 from entrepot.domain.jobs.tracking import runs
@@ -37,6 +37,8 @@ def artifact_place(
         raise InvalidRequest(f"Invalid artifact path {path!r}: it must begin with <run>/artifacts")
     if is_writing:
         runs.load(Session(hub, principal, scope), head)
+        target = records.arm_id(scope, head)
+        hub.notes.note(audit.entry(principal, records.WRITE, target=target, now=hub.clock.now()))
     return container, "/".join([outputs.artifact_root(head), *rest[1:]])
 
 

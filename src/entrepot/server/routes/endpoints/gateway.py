@@ -14,7 +14,7 @@ def _authorize(call: Call) -> Answer:
     The gateway proves itself by a secret of its own, so nobody is signed in here.
     """
     presented = call.headers.get(b"x-entrepot-gateway", b"").decode("ascii", "replace")
-    if not secrets.is_same(presented, call.site.gateway_secret):
+    if not secrets.is_same(presented, call.site.gateway.secret):
         raise Unauthenticated("Only this server's gateways may ask this")
     document = call.hub.documents.get(call.headers.get(b"x-entrepot-endpoint", b"").decode("utf-8", "replace"))
     if document is None:

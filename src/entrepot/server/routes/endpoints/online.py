@@ -52,13 +52,14 @@ def _put(call: Call) -> Answer:
     document, is_created = endpoints.put(
         call.hub, call.principal, _endpoint_of(call), call.object, request_id=call.request_id
     )
+    call.site.gateway.follow()  # what was answered is what callers of the endpoint meet
     return reply_document(document, status=201 if is_created else 200)
 
 
 def _patch(call: Call) -> Answer:
-    return reply_document(
-        endpoints.patch(call.hub, call.principal, _endpoint_of(call), call.object, request_id=call.request_id)
-    )
+    document = endpoints.patch(call.hub, call.principal, _endpoint_of(call), call.object, request_id=call.request_id)
+    call.site.gateway.follow()
+    return reply_document(document)
 
 
 def _get(call: Call) -> Answer:
@@ -85,6 +86,7 @@ def _list_keys(call: Call) -> Answer:
 def _regenerate(call: Call) -> Answer:
     kind, value = wire.read_regeneration(call.object)
     endpoints.regenerate_keys(call.hub, call.principal, _endpoint_of(call), kind, value, request_id=call.request_id)
+    call.site.gateway.follow()
     return reply_empty(200)
 
 
@@ -151,12 +153,12 @@ def _routes() -> Iterator[Route]:
         endpoint = all_ + "/{endpoint}"
         deployment = endpoint + "/deployments/{deployment}"
         yield Route("GET", all_, places.READ, _list, inline=True)
-        yield Route("PUT", endpoint, places.WRITE, _put)
-        yield Route("PATCH", endpoint, places.WRITE, _patch)
+        yield Route("PUT", endpoint, places.WRITE, _put, is_long=True)
+        yield Route("PATCH", endpoint, places.WRITE, _patch, is_long=True)
         yield Route("GET", endpoint, places.READ, _get, inline=True)
         yield Route("DELETE", endpoint, places.DELETE, _delete)
         yield Route("POST", endpoint + "/listKeys", places.LIST_KEYS, _list_keys)
-        yield Route("POST", endpoint + "/regenerateKeys", places.REGENERATE_KEYS, _regenerate)
+        yield Route("POST", endpoint + "/regenerateKeys", places.REGENERATE_KEYS, _regenerate, is_long=True)
         yield Route("POST", endpoint + "/token", places.TOKEN, _token)
         yield Route("GET", endpoint + "/deployments", places.DEPLOYMENT_READ, _list_deployments, inline=True)
         yield Route("PUT", deployment, places.DEPLOYMENT_WRITE, _put_deployment)

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from entrepot.core.errors import EntrepotError, InvalidRequest, NotFound
+from entrepot.core.errors import AccessDenied, EntrepotError, InvalidRequest, NotFound
 from entrepot.core.ids import RegistryScope, WorkspaceScope
-from entrepot.domain import groups, registries, workspaces
+from entrepot.domain import registries, workspaces
 from entrepot.domain.deployments import deployments
-from entrepot.domain.deployments.deployments import DeploymentFailed, Target
 from entrepot.domain.deployments.expressions import Evaluator
 from entrepot.domain.deployments.functions import PURE
+from entrepot.domain.deployments.records import Target
 from entrepot.domain.hub import Hub, Principal
-from entrepot.testing.hub import OWNER, make_hub
+from entrepot.testing.hub import OWNER
+from tests.deployments.conftest import Place, body
 
-TARGET = Target("s1", "rg1", "registry")
+TARGET = Target("s1", "rg1", "made")
 ROUND = {
     "parameters": {"p": {"defaultValue": "[variables('a')]"}},
     "variables": {"a": "[variables('a')]"},
@@ -25,24 +26,17 @@ ROUND = {
 TEMPLATE = json.loads((Path(__file__).parents[2] / "examples/arm/registry.json").read_text())
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Hub:
-    made = make_hub(tmp_path)
-    groups.create(made, OWNER, "s1", "rg1", {"location": "eastus"})
-    return made
+def workspace(name: str, *, location: str = "eastus", **properties: Any) -> Any:
+    kind = "Microsoft.MachineLearningServices/workspaces"
+    return {"type": kind, "apiVersion": "2023-04-01", "name": name, "location": location, "properties": properties}
 
 
-def body(template: Any = TEMPLATE, **parameters: Any) -> Any:
-    given = {name: {"value": value} for name, value in parameters.items()}
-    return {"properties": {"mode": "Incremental", "template": template, "parameters": given}}
+def made(hub: Hub, name: str) -> Any:
+    return workspaces.get(hub, OWNER, WorkspaceScope("s1", "rg1", name)).body
 
 
-def deploy(hub: Hub, given: Any, principal: Principal = OWNER) -> Any:
-    return deployments.create(hub, principal, TARGET, given).body["properties"]
-
-
-def test_the_example_makes_a_registry_in_two_regions(hub: Hub) -> None:
-    properties = deploy(hub, body(registryName="contoso"))
+def test_the_example_makes_a_registry_in_two_regions(hub: Hub, place: Place) -> None:
+    properties = place.deploy(TEMPLATE, registryName="contoso")
     assert properties["provisioningState"] == "Succeeded"
     expected = "/subscriptions/s1/resourceGroups/rg1/providers/Microsoft.MachineLearningServices/registries/contoso"
     assert properties["outputs"]["registryId"]["value"] == expected
@@ -53,9 +47,10 @@ def test_the_example_makes_a_registry_in_two_regions(hub: Hub) -> None:
     assert deployments.operations(hub, OWNER, TARGET)[0]["properties"]["targetResource"]["resourceName"] == "contoso"
 
 
-def test_validate_and_what_if_change_nothing(hub: Hub) -> None:
-    assert deployments.validate(hub, OWNER, TARGET, body(registryName="contoso"))["properties"]["validatedResources"]
-    changes = deployments.what_if(hub, OWNER, TARGET, body(registryName="contoso"))["properties"]["changes"]
+def test_validate_and_what_if_change_nothing(hub: Hub, place: Place) -> None:
+    given = body(TEMPLATE, registryName="contoso")
+    assert deployments.validate(hub, OWNER, TARGET, given, place.maker)["properties"]["validatedResources"]
+    changes = deployments.what_if(hub, OWNER, TARGET, given, place.maker)["properties"]["changes"]
     assert [change["changeType"] for change in changes] == ["Create"]
     with pytest.raises(NotFound):
         registries.get(hub, OWNER, "contoso")
@@ -66,10 +61,10 @@ def test_validate_and_what_if_change_nothing(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (body(), "Parameter 'registryName' has no value: give -p registryName="),
-        (body(registryName="contoso", colour="red"), "no parameter 'colour'; it has registryName"),
-        (body(registryName="c"), "breaks minLength 2"),
-        (body(registryName="contoso", storageAccountType="tape"), "must be one of Standard_LRS, Standard_ZRS"),
+        (body(TEMPLATE), "Parameter 'registryName' has no value: give -p registryName="),
+        (body(TEMPLATE, registryName="contoso", colour="red"), "no parameter 'colour'; it has registryName"),
+        (body(TEMPLATE, registryName="c"), "breaks minLength 2"),
+        (body(TEMPLATE, registryName="contoso", storageAccountType="tape"), "must be one of Standard_LRS"),
         (body({"resources": [{"type": "Microsoft.Compute/virtualMachines", "name": "vm"}]}), "does not make"),
         (body({"resources": [{"type": "[nope()]", "name": "x"}]}), r"there is no function nope\(\)"),
         (body({"resources": [{"type": "a/b", "name": "[concat('x']"}]}), "is expected, not"),
@@ -78,18 +73,22 @@ def test_validate_and_what_if_change_nothing(hub: Hub) -> None:
         ({"properties": {"mode": "Complete", "template": {"resources": []}}}, "Incremental"),
     ],
 )  # fmt: skip
-def test_a_wrong_template_is_told_and_makes_nothing(hub: Hub, given: Any, message: str) -> None:
+def test_a_wrong_template_is_told_and_makes_nothing(hub: Hub, place: Place, given: Any, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        deploy(hub, given)
+        deployments.create(hub, OWNER, TARGET, given, place.maker)
+    assert hub.documents.get(TARGET.key) is None
 
 
-def test_a_resource_that_cannot_be_made_is_named_and_the_deployment_is_kept_as_failed(hub: Hub) -> None:
-    with pytest.raises(DeploymentFailed, match=r"failed at .*/registries con toso"):
-        deploy(hub, body(registryName="con toso"))
-    assert deployments.get(hub, OWNER, TARGET).body["properties"]["provisioningState"] == "Failed"
+def test_a_resource_that_cannot_be_made_is_named_and_the_deployment_is_kept_as_failed(hub: Hub, place: Place) -> None:
+    failed = place.deploy(TEMPLATE, registryName="con toso")
+    assert failed["provisioningState"] == "Failed"
+    assert "failed at Microsoft.MachineLearningServices/registries con toso" in failed["error"]["message"]
+    assert failed["error"]["details"][0]["target"].endswith("/registries/con toso")
+    operation = deployments.operations(hub, OWNER, TARGET)[0]["properties"]
+    assert operation["statusMessage"]["error"] == failed["error"]["details"][0]
 
 
-def test_a_workspace_template_leaves_out_what_azure_needs_beside_it(hub: Hub) -> None:
+def test_a_workspace_template_leaves_out_what_azure_needs_beside_it(hub: Hub, place: Place) -> None:
     template = {
         "parameters": {
             "workspaceName": {"type": "string"},
@@ -111,36 +110,56 @@ def test_a_workspace_template_leaves_out_what_azure_needs_beside_it(hub: Hub) ->
             },
         },
     }
-    deploy(hub, body(template, workspaceName="dev"))
+    assert place.deploy(template, workspaceName="dev")["provisioningState"] == "Succeeded"
     made = workspaces.get(hub, OWNER, WorkspaceScope("s1", "rg1", "dev")).body
     assert (made["location"], made["tags"], made["properties"]["friendlyName"]) == ("westus", {"a": "b"}, "w-1")
     assert hub.documents.get(RegistryScope("dev").key) is None
 
 
-def test_a_default_may_name_a_parameter_that_follows(hub: Hub) -> None:
+def test_a_default_may_name_a_parameter_that_follows(place: Place) -> None:
     template = {
         "parameters": {"a": {"type": "string", "defaultValue": "[parameters('b')]"}, "b": {"type": "string"}},
         "resources": [],
         "outputs": {"a": {"type": "string", "value": "[parameters('a')]"}},
     }
-    assert deploy(hub, body(template, b="later"))["outputs"]["a"]["value"] == "later"
+    assert place.deploy(template, b="later")["outputs"]["a"]["value"] == "later"
 
 
-def test_secure_parameters_are_not_kept(hub: Hub) -> None:
-    template = {"parameters": {"password": {"type": "secureString"}}, "resources": []}
-    deploy(hub, body(template, password="hunter2"))
-    document = hub.documents.get(TARGET.key)
-    assert document is not None
-    assert b"hunter2" not in document.raw
+def test_secure_values_are_neither_kept_nor_shown_nor_stored_in_clear(hub: Hub, place: Place) -> None:
+    template = {
+        "parameters": {"password": {"type": "secureString"}, "more": {"type": "secureObject"}},
+        "resources": [workspace("dev", description="[if(empty(parameters('password')), 'none', 'some')]")],
+        "outputs": {"told": {"type": "securestring", "value": "[parameters('password')]"}},
+    }
+    given = body(template, password="hunter2", more={"key": "hunter3"})
+    deployments.create(hub, OWNER, TARGET, given, place.maker)
+    waiting = [document.raw for document in hub.documents.scan("").documents]
+    place.run()
+    kept = [document.raw for document in hub.documents.scan("").documents]
+    assert any(b"sealed:v1:" in raw for raw in waiting) and not any(b"sealed:v1:" in raw for raw in kept)
+    assert not [raw for raw in (*waiting, *kept) if b"hunter" in raw]
+    properties = deployments.get(hub, OWNER, TARGET).body["properties"]
+    assert properties["outputs"] == {"told": {"type": "securestring"}}
+    assert properties["parameters"]["password"] == {"type": "secureString"}
+    assert made(hub, "dev")["properties"]["description"] == "some"
 
 
-def test_only_who_may_deploy_deploys(hub: Hub) -> None:
+def test_only_who_may_deploy_deploys(hub: Hub, place: Place) -> None:
     stranger = Principal("7e1", "Stranger")
     with pytest.raises(EntrepotError) as told:
-        deploy(hub, body(registryName="contoso"), stranger)
+        place.deploy(TEMPLATE, by=stranger, registryName="contoso")
     assert "Stranger" in told.value.message
     with pytest.raises(NotFound):
         deployments.get(hub, stranger, TARGET)
+
+
+def test_a_deployment_makes_the_group_it_is_in_for_who_may(hub: Hub, place: Place) -> None:
+    with pytest.raises(AccessDenied):
+        place.deploy({"resources": [workspace("dev")]}, by=Principal("7e1", "Stranger"), group="new")
+    place.deploy({"resources": [workspace("dev", location="[resourceGroup().location]")]}, group="new")
+    assert workspaces.region_of(hub, WorkspaceScope("s1", "new", "dev")) == "eastus"
+    with pytest.raises(NotFound):
+        workspaces.get_group(hub, OWNER, "s1", "other")
 
 
 @pytest.mark.parametrize(

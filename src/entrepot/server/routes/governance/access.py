@@ -8,8 +8,8 @@ from entrepot.server.calls import Answer, Call, reply, reply_document, reply_emp
 from entrepot.server.places import GROUP, REGISTRY, SUBSCRIPTION, WORKSPACE
 from entrepot.server.routing import Route
 from entrepot.store.documents import Page
-from entrepot.wire.access import access_filter, admits_role, scope_in, wanted
 from entrepot.wire.arm import LARGEST_PAGE, next_url, page_body
+from entrepot.wire.governance.access import access_filter, admits_role, scope_in, wanted
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _OWN = "everybody may know what they may do themselves"
@@ -24,7 +24,8 @@ def _put_assignment(call: Call) -> Answer:
     given = call.properties
     document = assignments.assign(
         call.hub, call.principal, role=wanted(given, "roleDefinitionId"), assignee=wanted(given, "principalId"),
-        assignee_kind=str(given.get("principalType") or "User"), scope=scope_in(call.path), name=call.params["id"],
+        assignee_kind=str(given.get("principalType") or "User"), description=str(given.get("description") or ""),
+        scope=scope_in(call.path), name=call.params["id"],
         request_id=call.request_id,
     )  # fmt: skip
     return reply_document(document, status=201)  # azure-cli takes nothing else for a success

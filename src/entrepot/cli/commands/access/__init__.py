@@ -1,0 +1,1 @@
+"""Commands about rights: `role ...`, `access ...` and `ml registry who-can`."""

@@ -1,0 +1,1 @@
+"""Routes about rights and about what was done with them."""
