@@ -56,7 +56,7 @@ def add_secret(
     Raises InvalidRequest, NotFound, AccessDenied.
     """
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    secret = secrets.token_urlsafe(32)
+    secret = _fresh_secret()
     now = hub.clock.now()
     entry: dict[str, Json] = {
         "keyId": hub.new_id(), "displayName": display_name or None, "hint": secret[:_HINT],
@@ -260,6 +260,13 @@ def _save(hub: Hub, principal: Principal, document: Document, body: Json, more: 
 
 def _secret_key(owner: Document, id: str) -> str:
     return f"{owner.key}/secrets/{id}"
+
+
+def _fresh_secret() -> str:
+    """Return a secret that no command line takes for an option."""
+    while (secret := secrets.token_urlsafe(32))[0] in "-_":
+        continue
+    return secret
 
 
 def _end(text: str | None, now: float) -> float:
