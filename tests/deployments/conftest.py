@@ -1,6 +1,7 @@
 """A hub whose deployments are carried out through the server's own routes, tick by tick, on the test's thread."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,7 @@ from entrepot.server.compose import ROUTES
 from entrepot.server.inner.requests import Requests
 from entrepot.server.routing import Router
 from entrepot.server.site import Addresses, Site
-from entrepot.testing.hub import OWNER, make_hub
+from entrepot.testing.hub import OWNER, close_hub, make_hub
 
 Json = Any
 
@@ -79,11 +80,12 @@ def body(template: Json, *, location: str = "", **parameters: Json) -> Json:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Hub:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     """A hub with the group rg1."""
     made = make_hub(tmp_path)
     groups.create(made, OWNER, "s1", "rg1", {"location": "eastus"})
-    return made
+    yield made
+    close_hub(made)
 
 
 @pytest.fixture

@@ -281,6 +281,7 @@ def test_a_deployment_goes_on_in_another_process_with_the_values_it_began_with(t
     place.run()
     assert found(again, "dev")["tags"]["id"] == begun["properties"]["parameters"]["id"]["value"]
     assert not again.documents.lease([running.QUEUE], owner="x/", now=again.clock.now() + 1e6, seconds=1)
+    close_hub(again)
 
 
 @pytest.mark.parametrize(

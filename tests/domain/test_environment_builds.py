@@ -1,7 +1,7 @@
 """Environment builds: queued with the environment, one per recipe, told by `environment show`, failures too."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from entrepot.domain import environments, gallery, registries
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Document, Work
-from entrepot.testing.hub import OWNER, make_hub, upload
+from entrepot.testing.hub import OWNER, close_hub, make_hub, upload
 
 CONDA = "dependencies:\n- python=3.11\n- pip:\n  - numpy==1.26\n"
 
@@ -84,10 +84,11 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, bench: Bench) -> Hub:
+def hub(tmp_path: Path, bench: Bench) -> Iterator[Hub]:
     made = make_hub(tmp_path, backends={"bench": bench})
     registries.create(made, OWNER, "s1", "rg", "envs", {"location": "eastus"})
-    return made
+    yield made
+    close_hub(made)
 
 
 def environment(hub: Hub, name: str = "e", **properties: Any) -> Document:
@@ -130,6 +131,7 @@ def test_builds_at_create_can_be_switched_off(tmp_path: Path, bench: Bench) -> N
     registries.create(quiet, OWNER, "s1", "rg", "envs", {"location": "eastus"})
     environment(quiet, condaFile=CONDA)
     assert queued(quiet) == []
+    close_hub(quiet)
 
 
 def test_a_build_that_fails_is_told_and_not_tried_for_ever(hub: Hub) -> None:
@@ -194,3 +196,4 @@ def test_without_a_backend_it_is_told(tmp_path: Path) -> None:
     registries.create(bare, OWNER, "s1", "rg", "envs", {"location": "eastus"})
     with pytest.raises(Unavailable, match="no compute backend"):
         environments.ready(bare, environment(bare), log=lambda _: None)
+    close_hub(bare)

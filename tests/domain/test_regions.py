@@ -1,5 +1,6 @@
 """Regions: any name that a script of Azure's may use, unless an operator says which there are."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ WORKSPACE = WorkspaceScope("s1", "rg", "dev")
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Hub:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     """A hub as it is by default."""
-    return make_hub(tmp_path)
+    made = make_hub(tmp_path)
+    yield made
+    close_hub(made)
 
 
 def test_any_well_formed_region_is_one_and_is_known_once_it_is_used(hub: Hub, tmp_path: Path) -> None:

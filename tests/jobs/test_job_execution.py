@@ -12,7 +12,8 @@ from entrepot.core.errors import InvalidReference, InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import CODE, DATA, ENVIRONMENT, MODEL
 from entrepot.domain.assets import catalog
-from entrepot.domain.jobs import outputs, submission
+from entrepot.domain.jobs import outputs, records, staging, submission
+from entrepot.store.documents import Postpone
 from entrepot.testing.hub import OWNER
 
 House = Any
@@ -24,7 +25,7 @@ def test_a_command_gets_its_inputs_and_leaves_outputs_logs_and_artifacts(house: 
     folder = house.upload("in", {"a.txt": b"one", "sub/b.txt": b"two"})
     house.command(
         "j",
-        "cat ${{inputs.folder}}/sub/b.txt ${{inputs.file}} > ${{outputs.result}}/joined; mkdir outputs; "
+        "cat ${{inputs.folder}}/sub/b.txt ${{inputs.file}} > ${{outputs.result}}/joined; mkdir -p outputs; "
         "echo kept > outputs/note.txt; echo ${{inputs.word}} $[[none ${{inputs.none}}]]",
         inputs={
             "folder": {**FOLDER, "uri": folder},
@@ -271,3 +272,46 @@ def test_a_refused_body_is_not_half_a_job(idle: House) -> None:
         idle.submit("j", {"jobType": "Command", "command": "true"})
     with pytest.raises(NotFound):
         idle.job("j")
+
+
+def test_the_folder_outputs_is_there_and_kept_without_being_declared(house: House) -> None:
+    house.command("j", "echo kept > outputs/f.txt")
+    body = house.finish("j")
+    assert body["properties"]["status"] == "Completed", house.log("j")
+    entry = body["entrepot"]["artifacts"]
+    assert house.files(entry["container"], f"{entry['path']}/outputs") == {"f.txt": b"kept\n"}
+
+
+def test_a_cancel_just_before_the_server_stops_is_carried_out(house: House) -> None:
+    append = house.component("wait", "sleep 600")
+    house.command("single", "sleep 600")
+    house.pipeline("whole", {"a": {"component": append}})
+    house.until(lambda: house.status("single") == "Running", what="a job that runs")
+    house.until(lambda: house.nodes("whole")["a"]["properties"]["status"] == "Running", what="a step that runs")
+    for name in ("single", "whole"):
+        submission.cancel(house.hub, OWNER, house.scope, name)
+    house.stop()
+    assert house.status("single") == "Canceled"
+    assert house.nodes("whole")["a"]["properties"]["status"] == "Canceled"
+
+
+def test_trouble_of_the_server_is_tried_again_however_often_the_work_was_taken_up(
+    idle: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def broken(*_: object) -> None:
+        tries.append("x")
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(staging, "find_inputs", broken)
+    idle.command("j", "true")
+    for _ in range(4):  # taken up and given back, as by restarts
+        now = idle.hub.clock.now()
+        leased = idle.hub.documents.lease([records.NODE_QUEUE], owner="t", now=now, seconds=60)
+        assert len(leased) == 1
+        idle.hub.documents.commit([Postpone(leased[0], due=now)])
+    idle.start()
+    error = idle.finish("j")["properties"]["error"]
+    assert "The server failed to run this step: RuntimeError: out of luck" in error["message"]
+    assert len(tries) == 3

@@ -251,7 +251,7 @@ def test_artifacts_have_places_with_their_job(idle: House) -> None:
 
 
 def test_artifacts_and_logs_of_a_run_are_listed_level_by_level(house: House) -> None:
-    house.command("j", "mkdir outputs; echo x > outputs/f")
+    house.command("j", "mkdir -p outputs; echo x > outputs/f")
     house.finish("j")
     answer = call(house, "artifacts/list", run_id="j")
     assert [(f["path"], f["is_dir"]) for f in answer["files"]] == [("outputs", True), ("user_logs", True)]

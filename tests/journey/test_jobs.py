@@ -119,6 +119,9 @@ def test_download_all_brings_outputs_artifacts_and_logs_of_a_step(
     assert texts["text.txt"].strip() == "hello"
     assert texts["note.txt"].strip() == "artifact"
     assert "made hello" in texts["std_log.txt"]
+    assert len(list(tmp_path.rglob("std_log.txt"))) == 1
+    told = az.run("ml", "job", "download", "-n", "chain-all", "-p", tmp_path / "none")
+    assert "has no files of its own" in told.err
 
 
 def test_the_same_step_is_not_run_again_and_says_so_unless_forced(az: CommandLine, components: Path) -> None:

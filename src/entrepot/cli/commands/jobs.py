@@ -157,16 +157,21 @@ def download(call: Call) -> None:
     if output and output in known:
         wanted = [(output, folder / "named-outputs" / output)]
     else:
-        wanted = [("artifacts", folder / "artifacts"), ("logs", folder / "artifacts")]
+        wanted = [(output if output == "logs" else "artifacts", folder / "artifacts")]  # the logs are artifacts, too
         if call.flag("all"):
             wanted += [(key, folder / "named-outputs" / key) for key in known]
-    _fetch(call, name, wanted, is_strict=bool(output))
+    if not _fetch(call, name, wanted, is_strict=bool(output)):
+        call.console.note(
+            f"Job {name} has no files of its own; a pipeline's are those of its steps (job list --parent-job-name)"
+        )
 
 
-def _fetch(call: Call, name: str, wanted: Any, *, is_strict: bool) -> None:
+def _fetch(call: Call, name: str, wanted: Any, *, is_strict: bool) -> int:
+    """Download what there is of the wanted, and return how many there were."""
     from entrepot.cli.commands.results import watched
     from entrepot.client.transfers.downloads import download as fetch
 
+    count = 0
     for output, path in wanted:
         try:
             address, prefix = jobs.reading(call.session, call.workspace(), name, output)
@@ -177,6 +182,8 @@ def _fetch(call: Call, name: str, wanted: Any, *, is_strict: bool) -> None:
         with watched(call, f"Downloading {output}") as progress:
             fetch(address, prefix, path, progress=progress)
         call.console.note(f"Downloaded {output} to {path}")
+        count += 1
+    return count
 
 
 def _tell_page(call: Call, view: dict[str, Json]) -> None:

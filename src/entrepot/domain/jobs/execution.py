@@ -127,13 +127,14 @@ class Executor:
         id, folder = records.launch_id(record), _launch_folder(hub, record)
         is_canceled = False
         while True:
-            if not is_canceled and _is_cancel_requested(hub, record):
+            is_last_look = self.stopping.is_set()  # what was acknowledged is done before the server goes
+            if not is_canceled and (_is_cancel_requested(hub, record) or (is_last_look and _is_ending(hub, record))):
                 backend.cancel(id, folder)
                 is_canceled = True
             status = backend.wait(id, folder, timeout_s=_GLANCE_S)
             if status.state is not State.RUNNING:
                 break
-            if self.stopping.is_set():
+            if is_last_look:
                 hub.documents.commit([Postpone(work, due=hub.clock.now())])
                 return
         if status.state is State.LOST:
@@ -312,7 +313,17 @@ def _fail(hub: Hub, work: Work, record: Record, error: EntrepotError) -> None:
 
 def _fail_or_raise(hub: Hub, work: Work, record: Record, error: Exception) -> None:
     """Have unforeseen trouble tried again a few times; then say so on the job rather than hide it in a log."""
-    if work.attempt < _MOST_LOSSES:
+
+    def count(fresh: Record) -> Sequence[Change]:
+        # the work's own count goes up with every restart and every wait for a region, too
+        fresh.ours["troubles"] = fresh.ours.get("troubles", 0) + 1
+        return [fresh.put()]
+
+    try:
+        troubles = _advance(hub, record, count).ours["troubles"]
+    except _OverError:
+        return
+    if troubles < _MOST_LOSSES:
         raise error
     _fail(hub, work, record, EntrepotError(f"The server failed to run this step: {type(error).__name__}: {error}"))
     raise error
@@ -334,6 +345,17 @@ def _note(hub: Hub, record: Record, line: str) -> None:
 
 def _clean(hub: Hub, record: Record) -> None:
     shutil.rmtree(records.folder_of(hub.settings.home, record.scope, record.name), ignore_errors=True)
+
+
+def _is_ending(hub: Hub, record: Record) -> bool:
+    """Say whether a pipeline around a step was canceled, and no tick of it has come as far as this step."""
+    above = record
+    while above.parent:
+        found = records.find(hub, above.scope, above.parent)
+        if found is None or found.status == records.CANCEL_REQUESTED:
+            return True
+        above = found
+    return False
 
 
 def _is_cancel_requested(hub: Hub, record: Record) -> bool:

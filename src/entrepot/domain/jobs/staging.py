@@ -3,6 +3,7 @@
 An attempt's folder: `code` (its working folder), `inputs/<name>`, `outputs/<name>`, `launch` (the backend's own).
 """
 
+import contextlib
 import http.client
 import shutil
 from collections.abc import Callable, Mapping
@@ -113,6 +114,8 @@ def lay_out(
     _check_room(hub, folder, needed, record)
     if source:
         snapshots.materialise(hub.depots.of(source.region), source.manifest, folder / "code", writable=True)
+    with contextlib.suppress(FileExistsError):
+        (folder / "code" / outputs.DEFAULT_OUTPUTS).mkdir()  # as in Azure ML: scripts write to it without making it
     parallel = record.ours["order"].get("parallel") or {}
     values = {}
     for name, given in inputs.items():
