@@ -8,6 +8,9 @@ command -v entrepot >/dev/null || { echo "demo: entrepot is not on PATH; run mak
 if [ -z "${ENTREPOT_HOME:-}" ]; then
     ENTREPOT_HOME=$(mktemp -d "${TMPDIR:-/tmp}/entrepot-demo.XXXXXX")
     is_temporary=yes
+    # built once, not at each demonstration: it is most of the time
+    ENTREPOT_ENVIRONMENTS_FOLDER=${ENTREPOT_ENVIRONMENTS_FOLDER:-${XDG_CACHE_HOME:-$HOME/.cache}/entrepot/environments}
+    export ENTREPOT_ENVIRONMENTS_FOLDER
 fi
 export ENTREPOT_HOME ENTREPOT_PORT="${ENTREPOT_PORT:-0}" ENTREPOT_HTTPS_PORT="${ENTREPOT_HTTPS_PORT:-0}"
 is_ours=yes # a server that runs already in a home of yours is left running

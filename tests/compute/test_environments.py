@@ -115,6 +115,26 @@ def test_the_second_time_it_is_found_also_by_another_server(
     assert first.id == second.id == third.id
 
 
+def test_homes_that_share_a_folder_build_once(
+    environ: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, spec = tmp_path / "shared", pip("alpha")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    first = LocalBackend(tmp_path / "one", environments=shared).prepare(spec, log=quiet)
+    second = LocalBackend(tmp_path / "two", environments=shared).prepare(spec, log=quiet)
+    assert first.python == second.python and first.python.is_relative_to(shared)
+    assert (first.is_cached, second.is_cached) == (False, True)
+
+
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(InvalidRequest, match=r"may be written by others.*set environments_folder"):
+        LocalBackend(tmp_path / "home", environments=open_to_all)
+
+
 def test_specifications_with_the_same_lock_share_one_environment(environments: Environments) -> None:
     one = environments.prepare(pip("alpha==1.1"), log=quiet)
     other = environments.prepare(pip("alpha>1.0"), log=quiet)

@@ -35,3 +35,11 @@ def test_a_wrong_value_names_the_variable(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("ENTREPOT_PORT", "many")
     with pytest.raises(InvalidRequest, match="ENTREPOT_PORT='many' is not a int"):
         load_settings(tmp_path)
+
+
+def test_environments_lie_below_the_home_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(tmp_path).environments == tmp_path / "environments"
+    assert load_settings(tmp_path, overrides={"environments_folder": "built"}).environments == tmp_path / "built"
+    monkeypatch.setenv("HOME", "/users/me")
+    monkeypatch.setenv("ENTREPOT_ENVIRONMENTS_FOLDER", "~/.cache/entrepot/environments")
+    assert load_settings(tmp_path).environments == Path("/users/me/.cache/entrepot/environments")

@@ -151,7 +151,8 @@ def test_blocks_come_in_any_order_and_become_a_blob(plane: Plane) -> None:
         reply = plane.ask("PUT", BLOB, f"comp=block&blockid={block_id.replace('=', '%3D')}", data)
         assert reply.status == 201
     assert plane.ask("GET", BLOB).status == 404
-    assert plane.ask("GET", BLOB, "comp=blocklist").body.count(b"<Block>") == 5
+    waiting = plane.ask("GET", BLOB, "comp=blocklist&blocklisttype=uncommitted").body.decode()
+    assert [f"<Name>{block_id}</Name>" in waiting for block_id in blocks] == [True] * 5
     names = "".join(f"<Latest>{block_id}</Latest>" for block_id in blocks)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{names}</BlockList>'.encode()
     reply = plane.ask("PUT", BLOB, "comp=blocklist", body, x_ms_meta_k="v", x_ms_blob_content_type="a/b")
@@ -159,14 +160,16 @@ def test_blocks_come_in_any_order_and_become_a_blob(plane: Plane) -> None:
     got = plane.ask("GET", BLOB)
     assert got.body == b"".join(blocks.values())
     assert (got.headers["x-ms-meta-k"], got.headers["content-type"]) == ("v", "a/b")
-    assert plane.ask("GET", BLOB, "comp=blocklist").body.count(b"<Block>") == 0
+    assert plane.ask("GET", BLOB, "comp=blocklist&blocklisttype=uncommitted").body.count(b"<Block>") == 0
+    assert plane.ask("GET", BLOB, "comp=blocklist").body.count(b"<Block>") == 5
 
 
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"<BlockList><Latest>bm9uZQ==</Latest></BlockList>", "InvalidBlockList"),
-        (b"<BlockList><Committed>bm9uZQ==</Committed></BlockList>", "InvalidInput"),
+        (b"<BlockList><Committed>bm9uZQ==</Committed></BlockList>", "InvalidBlockList"),
+        (b"<BlockList><Strange>bm9uZQ==</Strange></BlockList>", "InvalidInput"),
         (b"<Other/>", "InvalidInput"),
         (b"<BlockList>", "InvalidInput"),
         (b'<!DOCTYPE b [<!ENTITY a "aaaa">]><BlockList><Latest>&a;</Latest></BlockList>', "InvalidInput"),

@@ -16,7 +16,7 @@ def demo(temporary: Path, *, path: str) -> "subprocess.CompletedProcess[str]":
     }
     return subprocess.run(
         ["sh", str(EXAMPLES / "demo.sh")],
-        env={**environment, "PATH": path, "TMPDIR": str(temporary)},
+        env={**environment, "PATH": path, "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(temporary / "cache")},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -38,6 +38,7 @@ def test_the_demonstration_runs_to_its_end_and_leaves_nothing_behind(tmp_path: P
     ):
         assert shown in done.stdout, shown
     assert list(tmp_path.glob("entrepot-demo.*")) == []
+    assert list(tmp_path.glob("cache/entrepot/environments/envs/*/.ok"))  # what the next demonstration begins with
 
 
 def test_a_demonstration_whose_step_fails_fails(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from entrepot.core.errors import (
 from entrepot.core.ids import Region
 from entrepot.store import snapshots
 from entrepot.store.blobs import BlobStore
+from entrepot.store.blocklists import Wanted
 from entrepot.store.containers import Containers, snapshot_container, snapshot_of_container
 from entrepot.store.depots import LocalDepots
 from entrepot.store.documents import DocumentStore, Put
@@ -136,7 +138,7 @@ def test_each_write_has_a_new_tag(containers: Containers) -> None:
     tags = [put(containers, "a", "1"), put(containers, "a", "1")]
     containers.delete(C, "a")
     tags.append(put(containers, "a", "1"))
-    tags.append(containers.set_metadata(C, "a", {"k": "v"}).etag)
+    tags.append(containers.restate(C, "a", metadata={"k": "v"}).etag)
     assert len(set(tags)) == 4
 
 
@@ -179,7 +181,7 @@ def test_a_deleted_blob_is_gone(containers: Containers) -> None:
     with pytest.raises(NotFound):
         containers.delete(C, "a")
     with pytest.raises(NotFound):
-        containers.set_metadata(C, "a", {})
+        containers.restate(C, "a", metadata={})
 
 
 def test_blocks_become_a_blob_in_the_order_that_is_asked_for(containers: Containers, east: BlobStore) -> None:
@@ -187,13 +189,45 @@ def test_blocks_become_a_blob_in_the_order_that_is_asked_for(containers: Contain
         file = east.staging / "block"
         file.write_text(text)
         containers.stage_block(C, "a", block, file)
-    assert len(containers.staged_blocks(C, "a")) == 3
-    assert containers.staged_blocks(C, "other") == []
-    item = containers.commit_blocks(C, "a", ["b1", "b2"])
+    assert [(block.id, block.size_bytes) for block in containers.blocks(C, "a")[1]] == [
+        ("b1", 6), ("b2", 5), ("unused", 1)
+    ]  # fmt: skip
+    assert containers.blocks(C, "other") == ([], [])
+    item = containers.commit_blocks(C, "a", [Wanted("b1"), Wanted("b2", "Uncommitted")])
     assert item.digest == digest_of(b"Hello world")
-    assert containers.staged_blocks(C, "a") == []
+    old, waiting = containers.blocks(C, "a")
+    assert ([block.id for block in old], waiting) == (["b1", "b2"], [])
     with pytest.raises(BlobMissing):
-        containers.commit_blocks(C, "a", ["b1"])
+        containers.commit_blocks(C, "a", [Wanted("b1", "Uncommitted")])
+
+
+def test_a_blob_is_made_anew_of_its_own_blocks_and_of_further_ones(containers: Containers, east: BlobStore) -> None:
+    def stage(block: str, text: str) -> None:
+        file = east.staging / "block"
+        file.write_text(text)
+        containers.stage_block(C, "a", block, file)
+
+    for block, text in (("1", "one,"), ("2", "two,"), ("3", "three,")):
+        stage(block, text)
+    containers.commit_blocks(C, "a", [Wanted(block) for block in "123"])
+    stage("2", "TWO,")
+    stage("4", "four")
+    wanted = [Wanted("3", "Committed"), Wanted("2", "Committed"), Wanted("2"), Wanted("4")]
+    assert containers.commit_blocks(C, "a", wanted).digest == digest_of(b"three,two,TWO,four")
+    put(containers, "a", "other")
+    assert containers.blocks(C, "a") == ([], []), "another content has no blocks"
+    with pytest.raises(BlobMissing):
+        containers.commit_blocks(C, "a", [Wanted("3")])
+
+
+def test_blocks_that_nobody_committed_are_swept_when_they_are_old(containers: Containers, east: BlobStore) -> None:
+    file = east.staging / "block"
+    file.write_text("x")
+    containers.stage_block(C, "a", "b1", file)
+    now = time.time()
+    assert containers.sweep(EAST, before=now - 60) == 0
+    assert containers.sweep(EAST, before=now + 60) == 1
+    assert containers.blocks(C, "a") == ([], [])
 
 
 def test_a_mounted_snapshot_is_seen_as_blobs(containers: Containers, east: BlobStore) -> None:
@@ -255,7 +289,7 @@ def test_blobs_win_over_mounts_and_can_be_taken_away(containers: Containers, eas
 
 def test_metadata_of_a_mounted_file_keeps_its_bytes_and_mode(containers: Containers, east: BlobStore) -> None:
     containers.mount(C, "m", snapshot(east, run_sh="#!"))
-    containers.set_metadata(C, "m/run.sh", {"upload_status": "completed"})
+    containers.restate(C, "m/run.sh", metadata={"upload_status": "completed"})
     item = containers.stat(C, "m/run.sh")
     assert item is not None and item.metadata == {"upload_status": "completed"}
     assert containers.tree(C, "m").files == (FileEntry("run.sh", digest_of(b"#!"), 2, True),)
@@ -326,7 +360,7 @@ def test_a_sealed_container_is_read_but_never_written(containers: Containers, ea
     for write in (
         lambda: put(containers, "b"),
         lambda: containers.delete(C, "a"),
-        lambda: containers.set_metadata(C, "a", {}),
+        lambda: containers.restate(C, "a", metadata={}),
         lambda: containers.mount(C, "m", digest),
     ):
         with pytest.raises(StateConflict, match="sealed"):

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +38,7 @@ class Environments:
         if policy not in ("exact", "nearest"):
             raise InvalidRequest(f"environment_python is {policy!r}: exact and nearest are known")
         self.root = root
+        _own(root)
         self._policy = policy
         self._bwrap = bwrap
         self._environ = os.environ if environ is None else environ
@@ -161,6 +163,17 @@ class Environments:
             yield
         finally:
             os.close(descriptor)
+
+
+def _own(root: Path) -> None:
+    """Make the folder if it is not there; raise InvalidRequest if others could put programs of theirs into it."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = root.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
+        raise InvalidRequest(
+            f"The folder of environments {root} belongs to or may be written by others, whose programs jobs would run: "
+            "set environments_folder to a folder of your own"
+        )
 
 
 def _prepared(folder: Path, interpreter: Interpreter, wanted: Plan, *, packages: int, is_cached: bool) -> Prepared:

@@ -42,12 +42,16 @@ class LocalBackend:
 
     name = "local"
 
-    def __init__(self, home: Path, *, sandbox: str = "auto", python_policy: str = "exact") -> None:
+    def __init__(
+        self, home: Path, *, sandbox: str = "auto", python_policy: str = "exact", environments: Path | None = None
+    ) -> None:
         if sandbox not in ("auto", "bwrap", "none"):
             raise InvalidRequest(f"sandbox is {sandbox!r}: auto, bwrap and none are known")
         self.home = home
         self._sandbox = sandbox
-        self._environments = Environments(home / "environments", policy=python_policy, bwrap=self._bwrap)
+        self._environments = Environments(
+            environments or home / "environments", policy=python_policy, bwrap=self._bwrap
+        )
         self._environments.reap()
         self._layers = Layers(self._environments)
         self._probe: tuple[Path | None, str] | None = None

@@ -33,6 +33,7 @@ class Settings:
     tenant: str = LOCAL_TENANT
     environment_python: str = "exact"  # exact | nearest
     environment_builds_at_create: bool = True
+    environments_folder: str = ""  # empty: <home>/environments; homes of one user may share another
     sandbox: str = "auto"  # auto | bwrap | none
     serving_idle_s: float = 300.0  # a deployment with min_instances 0 sleeps after so long without a request
     step_slots: int = 0  # 0: one per processor
@@ -47,6 +48,11 @@ class Settings:
     def is_embedded(self) -> bool:
         """True when metadata and bytes live in `home` and one process serves them."""
         return not self.database_url and not self.blob_url
+
+    @property
+    def environments(self) -> Path:
+        """The folder of built environments; a relative one lies below the home."""
+        return self.home / Path(self.environments_folder or "environments").expanduser()
 
 
 def default_home() -> Path:

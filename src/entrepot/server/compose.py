@@ -18,6 +18,7 @@ from entrepot.domain.audit.keeping import Auditor
 from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.authorization import assignments
 from entrepot.domain.deployments import running
+from entrepot.domain.disposal import blocks
 from entrepot.domain.endpoints import provisioning, replicas
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
@@ -147,6 +148,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
         gallery.publish(hub)
+        blocks.begin(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
         bearer = Bearers(hub, authenticator).permissions
@@ -168,7 +170,10 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
 
 def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depots: LocalDepots | CloudDepots) -> Hub:
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
-    backend = LocalBackend(settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python)
+    backend = LocalBackend(
+        settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python,
+        environments=settings.environments,
+    )  # fmt: skip
     sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
     hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
     return hub
@@ -224,6 +229,7 @@ def _workers(site: Site) -> Workers:
         running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
         replicas.QUEUE: replicas.Attendant(site.stopping),
+        blocks.QUEUE: blocks.dispose,
     }
     slots = {
         replication.QUEUE: max(2, processors),

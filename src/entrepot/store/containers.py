@@ -4,7 +4,6 @@ Writing is here; what the names show, through mounts too, is `overlay.py`'s. A c
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from entrepot.core.clock import Clock, SystemClock
-from entrepot.core.digests import CHUNK_BYTES, Digest, is_digest
+from entrepot.core.digests import Digest, is_digest
 from entrepot.core.errors import (
     AlreadyExists,
     BlobMissing,
@@ -24,8 +23,9 @@ from entrepot.core.errors import (
 )
 from entrepot.core.ids import Region
 from entrepot.core.manifests import Manifest, check_path, is_safe_path
-from entrepot.store import paths, snapshots
-from entrepot.store.blobs import BlobStat, BlobStore
+from entrepot.store import blocklists, paths, snapshots
+from entrepot.store.blobs import BlobStore
+from entrepot.store.blocklists import Block, Wanted
 from entrepot.store.documents import ABSENT, Change, Delete, Document, DocumentStore, Put
 from entrepot.store.overlay import LAST, ROOT, BlobItem, Manifests, Mount, Overlay, Walk, item_of
 
@@ -174,15 +174,18 @@ class Containers:
         blobs.delete(block)
         blobs.adopt(block, file)
 
-    def staged_blocks(self, container: str, name: str) -> list[BlobStat]:
-        """Return the blocks of a blob that wait for their commit; names are the store's."""
-        return list(self.store(container).list(paths.blocks(container, name)))
+    def blocks(self, container: str, name: str) -> tuple[list[Block], list[Block]]:
+        """Return the blocks of which a blob was made, and those that wait for their commit."""
+        found = self.stat(container, name)
+        document = self._documents.get(_blocks_key(container, name)) if found else None
+        waiting = blocklists.waiting(self.store(container), container, name)
+        return blocklists.committed(document, found.digest if found else None), waiting
 
     def commit_blocks(
         self,
         container: str,
         name: str,
-        block_ids: Sequence[str],
+        wanted: Sequence[Wanted],
         *,
         md5: str | None = None,
         content_type: str | None = None,
@@ -190,41 +193,58 @@ class Containers:
         only_if_absent: bool = False,
         if_match: str | None = None,
     ) -> BlobItem:
-        """Make a blob of staged blocks, in the given order; then the blocks are gone. Raises BlobMissing."""
+        """Make a blob of blocks, in the given order; then none waits any more. Raises BlobMissing."""
         blobs = self._writable(container)
-        staged = [paths.block(container, name, block_id) for block_id in block_ids]
+        before = self.stat(container, name)
+        old, waiting = self.blocks(container, name)
+        chosen = blocklists.chosen(wanted, waiting=waiting, committed=old)
         file = blobs.staging / f"commit-{uuid4().hex}"
         try:
-            digest = _concatenate(blobs, staged, file)
+            digest = blocklists.joined(blobs, container, name, chosen, of=before.digest if before else None, file=file)
             size = snapshots.keep_file(blobs, digest, file)
         finally:
             file.unlink(missing_ok=True)
         item = self.put(
-            container,
-            name,
-            digest,
-            size,
-            md5=md5,
-            content_type=content_type,
-            metadata=metadata,
-            only_if_absent=only_if_absent,
-            if_match=if_match,
-        )
-        for block in self.staged_blocks(container, name):
-            blobs.delete(block.name)
+            container, name, digest, size, md5=md5, content_type=content_type, metadata=metadata,
+            only_if_absent=only_if_absent, if_match=if_match,
+        )  # fmt: skip
+        blocklists.note(self._documents, _blocks_key(container, name), digest, chosen)
+        for block in waiting:
+            blobs.delete(paths.block(container, name, block.id))
         return item
 
-    def set_metadata(
-        self, container: str, name: str, metadata: Mapping[str, str], *, if_match: str | None = None
+    def sweep(self, region: Region, *, before: float) -> int:
+        """Delete the blocks of a region that were sent before a moment and never committed; return how many."""
+        blobs, count = self._store_of(region), 0
+        for block in blocklists.abandoned(blobs, before=before):
+            blobs.delete(block)
+            count += 1
+        return count
+
+    def restate(
+        self,
+        container: str,
+        name: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+        md5: str | None = None,
+        if_match: str | None = None,
     ) -> BlobItem:
-        """Replace a blob's metadata. Raises NotFound."""
+        """Replace what is said of a blob: all its metadata, its type, its MD5; None leaves it. Raises NotFound."""
         self._writable(container)
 
         def changed(found: BlobItem | None) -> dict[str, Any]:
             if found is None:
                 raise NotFound(f"there is no blob {name!r} in container {container!r}")
-            body = {"digest": found.digest, "size": found.size_bytes, "modified": self._clock.now(), "md5": found.md5}
-            body |= {"contentType": found.content_type, "metadata": dict(metadata)}
+            body = {
+                "digest": found.digest,
+                "size": found.size_bytes,
+                "modified": self._clock.now(),
+                "md5": md5 or found.md5,
+            }
+            body |= {"contentType": content_type or found.content_type}
+            body |= {"metadata": dict(found.metadata or {} if metadata is None else metadata)}
             return body | ({"executable": True} if found.is_executable else {})
 
         return self._write(container, name, changed, if_match=if_match)
@@ -381,23 +401,14 @@ def _key(container: str) -> str:
     return f"containers/{container}"
 
 
+def _blocks_key(container: str, name: str) -> str:
+    return f"{_key(container)}/blocklists/{name}"
+
+
 def _check_match(key: str, document: Document | None, found: BlobItem | None, if_match: str | None) -> None:
     if if_match is None or (found and if_match in ("*", found.etag)):
         return
     raise RevisionMismatch(key, expected=None, found=document.revision if document and found else None)
-
-
-def _concatenate(blobs: BlobStore, names: Sequence[str], file: Path) -> Digest:
-    hasher = hashlib.sha256()
-    with file.open("xb", buffering=0) as writing:
-        for name in names:
-            with blobs.open(name) as reading:
-                while chunk := reading.read(CHUNK_BYTES):
-                    hasher.update(chunk)
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[writing.write(view) :]
-    return Digest(hasher.hexdigest())
 
 
 def _encode_marker(last: str, cursor: str | None) -> str:

@@ -47,7 +47,12 @@ def blocks(container: str, blob: str) -> str:
 
 def block(container: str, blob: str, block_id: str) -> str:
     """Return the name of one uncommitted block."""
-    return blocks(container, blob) + digest_of(block_id.encode())[:32]
+    return blocks(container, blob) + block_id.encode().hex()
+
+
+def block_id(name: str) -> str:
+    """Return the id that the client gave to an uncommitted block."""
+    return bytes.fromhex(name.rpartition("/")[2]).decode()
 
 
 def is_scratch(name: str) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
 from entrepot.core.digests import Digest
-from entrepot.core.errors import InvalidRequest, NotFound
+from entrepot.core.errors import BlobMissing, InvalidRequest, NotFound
 from entrepot.core.manifests import check_path
 from entrepot.server.dataplane import conditions, listings
 from entrepot.server.dataplane.arrivals import Room, arriving, check_md5
@@ -141,33 +141,59 @@ def put_block(request: Request, context: Context) -> Answer:
 def put_block_list(request: Request, context: Context) -> Answer:
     """Put Block List: makes the blob."""
     only_if_absent = _check_target(request, context)
-    block_ids = listings.read_block_list(request.read_all(_BLOCK_LIST_BYTES))
-    known = {block.name for block in context.containers.staged_blocks(request.container, request.name)}
-    absent = [id for id in block_ids if paths.block(request.container, request.name, id) not in known]
-    if absent:
-        raise Refusal(400, "InvalidBlockList", f"Block {absent[0]} was not sent.", closes=False)
-    item = context.containers.commit_blocks(
-        request.container,
-        request.name,
-        block_ids,
-        md5=request.headers.get("x-ms-blob-content-md5"),
-        content_type=_content_type(request),
-        metadata=_metadata(request),
-        only_if_absent=only_if_absent,
-    )
+    wanted = listings.read_block_list(request.read_all(_BLOCK_LIST_BYTES))
+    try:
+        item = context.containers.commit_blocks(
+            request.container,
+            request.name,
+            wanted,
+            md5=request.headers.get("x-ms-blob-content-md5"),
+            content_type=_content_type(request),
+            metadata=_metadata(request),
+            only_if_absent=only_if_absent,
+        )
+    except BlobMissing as error:
+        raise Refusal(400, "InvalidBlockList", error.message, closes=False) from error
     return Answer(201, _written(item))
 
 
 def get_block_list(request: Request, context: Context) -> Answer:
-    """Get Block List: the uncommitted ones."""
-    blocks = context.containers.staged_blocks(request.container, request.name)
-    return Answer(200, {"Content-Type": "application/xml"}, listings.block_list_xml(blocks))
+    """Get Block List: those of which the blob was made, those that wait, or both; a client resumes by it."""
+    kind = request.query.get("blocklisttype", "committed").lower()
+    if kind not in ("committed", "uncommitted", "all"):
+        raise Refusal(
+            400, "InvalidQueryParameterValue", f"blocklisttype is {kind!r}: ask for committed, uncommitted, all."
+        )
+    committed, waiting = context.containers.blocks(request.container, request.name)
+    item = context.containers.stat(request.container, request.name)
+    if item is None and not waiting:
+        raise NotFound(f"There is no blob {request.name!r} in container {request.container!r}.")
+    body = listings.block_list_xml(committed if kind != "uncommitted" else [], waiting if kind != "committed" else [])
+    headers = {"Content-Type": "application/xml"}
+    if item is not None:
+        headers |= _written(item) | {"x-ms-blob-content-length": str(item.size_bytes)}
+    return Answer(200, headers, body)
+
+
+def put_properties(request: Request, context: Context) -> Answer:
+    """Set Blob Properties: of them, the type and the MD5 are kept."""
+    _check_target(request, context)
+    item = context.containers.restate(
+        request.container, request.name, content_type=request.headers.get("x-ms-blob-content-type"),
+        md5=request.headers.get("x-ms-blob-content-md5"),
+    )  # fmt: skip
+    return Answer(200, _written(item))
+
+
+def create_container(request: Request, context: Context) -> Answer:
+    """Create Container: there is one already, or the address would have no signature."""
+    raise Refusal(409, "ContainerAlreadyExists", f"There is a container {request.container!r} already.", closes=False)
 
 
 def put_metadata(request: Request, context: Context) -> Answer:
     """Set Blob Metadata."""
     _check_target(request, context)
-    item = context.containers.set_metadata(request.container, request.name, _metadata(request))
+    item = context.containers.restate(request.container, request.name, metadata=_metadata(request))
     return Answer(200, _written(item))
 
 
@@ -215,7 +241,7 @@ def _check_target(request: Request, context: Context) -> bool:
     found = context.containers.stat(request.container, request.name)
     conditions.check_write(request.headers, found)
     only_if_absent = request.headers.get("if-none-match", "").strip() == "*" or "w" not in context.grant.permissions
-    if found and only_if_absent and request.query.get("comp") != "metadata":
+    if found and only_if_absent and request.query.get("comp") not in ("metadata", "properties"):
         raise Refusal(409, "BlobAlreadyExists", f"There is a blob {request.name!r} already.", closes=False)
     return only_if_absent
 

@@ -40,12 +40,14 @@ _BLOB_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("PUT", "blocklist"): ("wc", azure.put_block_list),
     ("GET", "blocklist"): ("r", azure.get_block_list),
     ("PUT", "metadata"): ("w", azure.put_metadata),
+    ("PUT", "properties"): ("w", azure.put_properties),
     ("DELETE", ""): ("d", azure.delete_blob),
 }
 _CONTAINER_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("GET", ""): ("rl", azure.head_container),
     ("HEAD", ""): ("rl", azure.head_container),
     ("GET", "list"): ("l", azure.list_blobs),
+    ("PUT", ""): ("wc", azure.create_container),
 }
 _TRANSFER_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("POST", "have"): ("wc", transfer.have),

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from entrepot.core.errors import InvalidRequest
-from entrepot.store.blobs import BlobStat
+from entrepot.store.blocklists import COMMITTED, LATEST, UNCOMMITTED, Block, Wanted
 from entrepot.store.containers import BlobItem, Listing
 
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>'
@@ -43,17 +43,20 @@ def listing_xml(
     return "".join(parts).encode()
 
 
-def block_list_xml(blocks: Sequence[BlobStat]) -> bytes:
-    """Render the uncommitted blocks of a blob; their ids are the store's, not those that the client chose."""
-    rows = "".join(
-        f"<Block><Name>{escape(block.name.rpartition('/')[2])}</Name><Size>{block.size_bytes}</Size></Block>"
-        for block in blocks
+def block_list_xml(committed: Sequence[Block], waiting: Sequence[Block]) -> bytes:
+    """Render the blocks of a blob, by the ids that the client gave them."""
+
+    def rows(blocks: Sequence[Block]) -> str:
+        return "".join(f"<Block><Name>{escape(b.id)}</Name><Size>{b.size_bytes}</Size></Block>" for b in blocks)
+
+    inner = (
+        f"<CommittedBlocks>{rows(committed)}</CommittedBlocks><UncommittedBlocks>{rows(waiting)}</UncommittedBlocks>"
     )
-    return f"{_HEAD}<BlockList><CommittedBlocks/><UncommittedBlocks>{rows}</UncommittedBlocks></BlockList>".encode()
+    return f"{_HEAD}<BlockList>{inner}</BlockList>".encode()
 
 
-def read_block_list(data: bytes) -> list[str]:
-    """Return the block ids of a Put Block List, in order. Raises InvalidRequest."""
+def read_block_list(data: bytes) -> list[Wanted]:
+    """Return the blocks of a Put Block List, in order. Raises InvalidRequest."""
     # Entities are where XML gets dangerous; no client needs them here.
     if re.search(rb"<!(?:DOCTYPE|ENTITY)", data, re.IGNORECASE):
         raise InvalidRequest("A block list may not have a document type.")
@@ -63,9 +66,10 @@ def read_block_list(data: bytes) -> list[str]:
         raise InvalidRequest(f"The block list is not XML: {error}") from error
     if root.tag != "BlockList":
         raise InvalidRequest(f"The body must be a BlockList: got {root.tag}")
-    if any(block.tag not in ("Latest", "Uncommitted") for block in root):
-        raise InvalidRequest("A block list may name Latest and Uncommitted blocks: committed ones are one blob here.")
-    return [block.text or "" for block in root]
+    for block in root:
+        if block.tag not in (COMMITTED, UNCOMMITTED, LATEST):
+            raise InvalidRequest(f"A block list may name Latest, Uncommitted and Committed blocks: got {block.tag}")
+    return [Wanted(block.text or "", block.tag) for block in root]
 
 
 def _blob_xml(item: BlobItem, *, with_metadata: bool) -> str:

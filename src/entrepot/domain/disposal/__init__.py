@@ -1,0 +1,1 @@
+"""Disposal of what nobody needs any more, as work that comes back by itself."""
