@@ -33,7 +33,13 @@ NOUNS = {
     "definition": "role definition",
     "deny-assignment": "deny assignment",
     "role": "role",
+    "ad": "person",
+    "extension": "extension",
     "group": "resource group",
+    "operation": "operation",
+    "provider": "resource provider",
+    "resource": "resource",
+    "tag": "tag",
     "deployment": "deployment",
 }
 
@@ -66,11 +72,23 @@ GROUPS = {
     "ml workspace outbound-rule": "What a workspace may reach outside.",
     "access": "Who may do what, and why.",
     "account": "Who you are here, and tokens.",
+    "ad": "The directory.",
+    "ad signed-in-user": "Who you are in the directory.",
     "audit": "Who did what, and what was refused.",
     "configure": "Defaults for the options of all commands.",
     "deployment": "ARM templates.",
     "deployment group": "Deploy ARM templates to a resource group.",
+    "deployment operation": "What became of each resource of a template.",
+    "deployment operation group": "Of deployments to a resource group.",
+    "deployment operation sub": "Of deployments to the subscription.",
+    "deployment sub": "Deploy ARM templates to the subscription.",
     "down": "Stop the server.",
+    "extension": "The ml commands, which are built in here.",
+    "login": "Tell who you are: the owner of the home.",
+    "logout": "Nothing to sign out of.",
+    "provider": "The kinds of resources that the server makes.",
+    "resource": "Anything that the server holds, by its id.",
+    "tag": "Tags of groups, registries and workspaces.",
     "env": "What points Azure's and MLflow's clients at the server.",
     "group": "Resource groups.",
     "rest": "Send any request to the server.",
@@ -87,7 +105,9 @@ GROUPS = {
 FRONT_PAGE = (
     ("The server", ("up", "down", "status", "env", "run", "access", "audit")),
     ("Machine learning", ("ml",)),
-    ("As in az", ("account", "configure", "deployment", "group", "rest", "role", "version")),
+    ("As in az: who", ("account", "ad", "login", "logout", "role")),
+    ("As in az: what", ("deployment", "group", "provider", "resource", "rest", "tag")),
+    ("As in az: itself", ("configure", "extension", "version")),
 )
 
 VERBS = {
@@ -99,6 +119,10 @@ VERBS = {
     "detach": "Detach {a}.",
     "disable": "Disable {a}.",
     "download": "Download the files of {a}.",
+    "export": "Print the template of {a}.",
+    "patch": "Change some properties of {a}.",
+    "register": "Register {a}; those of this server are.",
+    "unregister": "Refused: {a} is part of this server.",
     "enable": "Enable {a}.",
     "exists": "Tell whether {a} exists.",
     "get-credentials": "Tell the keys or a token of {a}.",
@@ -122,6 +146,7 @@ VERBS = {
     "trigger": "Start {a} now.",
     "update": "Change what may change of {a}.",
     "validate": "Check {a} without creating it.",
+    "wait": "Wait until {a} is there, made, changed, gone, or as an expression says.",
 }
 
 COMMANDS = {
@@ -142,6 +167,22 @@ COMMANDS = {
     "deployment group what-if": "Tell what a template would change.",
     "down": "Stop the server of this home, and wait until it has ended.",
     "env": "Print the variables that point Azure's and MLflow's clients at the server: eval \"$(entrepot env)\".",
+    "ad signed-in-user show": "Show your entry in the directory.",
+    "deployment group cancel": "End a deployment that runs; what it made stays.",
+    "deployment sub cancel": "End a deployment that runs; what it made stays.",
+    "deployment sub delete": "Forget a deployment; what it made stays.",
+    "deployment sub what-if": "Tell what a template would change.",
+    "deployment operation sub list": "List what became of each resource of a template.",
+    "deployment operation group list": "List what became of each resource of a template.",
+    "deployment sub create": "Deploy an ARM template to the subscription.",
+    "extension add": "The ml commands are built in: nothing to add.",
+    "extension remove": "The ml commands are built in: nothing to remove.",
+    "extension update": "The ml commands are built in: nothing to update.",
+    "login": "Show the subscriptions; you act as the owner of this home.",
+    "logout": "Nothing to sign out of.",
+    "resource tag": "Give a resource these tags.",
+    "resource wait": "Wait until a resource is there, made, changed, gone, or as an expression says.",
+    "tag list": "List the tags of a resource, or all in use.",
     "group delete": "Delete a resource group and all that is in it.",
     "ml component prepare-for-sign": "Write what a signature of the component would cover.",
     "ml data list-materialization-status": "List the states of data imports.",
@@ -320,6 +361,8 @@ def command_summary(area: str, name: str) -> str:
         return COMMANDS[words]
     parts = name.split()
     noun = NOUNS.get(parts[-2] if len(parts) > 1 else parts[0], "")
+    if parts[0] == "deployment":
+        noun = NOUNS["operation" if parts[1] == "operation" else "deployment"]
     noun = noun or NOUNS.get(parts[0], parts[0])
     plain = parts[-1].replace("-", " ")
     template = VERBS.get(parts[-1], plain[:1].upper() + plain[1:] + " of {a}.")

@@ -93,6 +93,8 @@ def _without_outcome(response: Any) -> Answer:
         for name, value in items
         if str(name).lower().encode("latin-1") not in _OURS
     ]
+    if any(byte in name or byte in value for name, value in headers for byte in (b"\r", b"\n", b"\0")):
+        raise ValueError("a header of the response has a line break in it")
     is_failure = response.status_code >= 500
     if getattr(response, "is_streamed", False):  # werkzeug: an iterator whose length is not known
         return Answer(response.status_code, headers, stream=iter(response.iter_encoded()), is_failure=is_failure)

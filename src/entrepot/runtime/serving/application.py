@@ -7,6 +7,7 @@ of a framework: at thousands of requests a second on one processor, a framework 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
 import inspect
 import json
@@ -25,6 +26,7 @@ Scope = Dict[str, Any]
 Message = Dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Later = Callable[[Receive, Send], Awaitable[None]]
 
 KEY_HEADER = b"x-entrepot-replica"
 _KNOWN = frozenset((KEY_HEADER, b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
@@ -108,19 +110,71 @@ class Application:
         self._begin()
         began = time.perf_counter()
         try:
-            answer = await self._run(scope, body)
-            passed = time.perf_counter() - began
-            extra.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (passed * 1000)))
-            if not answer.says_outcome:
-                extra.append(_FAILED if answer.is_failure else _SUCCEEDED)
-            if answer.status != 200:
-                answer = as_model_error(answer)
-            if answer.stream is None:
-                await _send(send, answer, extra)
-            else:
-                await self._stream(receive, send, answer, extra)
+            answer = self._dressed(await self._run(scope, body), extra, began)
+            await self._give(answer, receive, send)
         finally:
             self._end(time.perf_counter() - began)
+
+    def is_short(self, scope: Scope, length_limit: int) -> bool:
+        """Say whether a request may be answered by `answer_now`: it has the key, and its body comes in one piece."""
+        if self._pool is not None or scope["path"] != "/score" or scope["method"] != "POST":
+            return False
+        key = length = b""
+        for name, value in scope["headers"]:
+            if name == KEY_HEADER:
+                key = value
+            elif name == b"content-length":
+                length = value
+        is_small = len(length) < 10 and length.isdigit() and int(length) <= length_limit
+        return is_small and hmac.compare_digest(key, self._key)
+
+    def answer_now(self, scope: Scope, body: bytes) -> "Answer | Later":
+        """Run a short request to its answer, or to what is left to do when run() is a coroutine or streams."""
+        extra = self._identified({name: value for name, value in scope["headers"] if name in _KNOWN})
+        if isinstance(extra, Answer):
+            return extra
+        self._begin()
+        began = time.perf_counter()
+        try:
+            result = self._scorer.call(scope, body)
+            if hasattr(result, "__await__"):
+                return functools.partial(self._later, result, extra, began)
+            answer = of_result(result)
+        except Exception as error:
+            answer = _failed(error)
+        answer = self._dressed(answer, extra, began)
+        if answer.stream is not None:
+            return functools.partial(self._later, answer, [], began)
+        self._end(time.perf_counter() - began)
+        return answer
+
+    async def _later(self, result: Any, extra: Headers, began: float, receive: Receive, send: Send) -> None:
+        try:
+            if not isinstance(result, Answer):
+                try:
+                    answer = of_result(await result)
+                except Exception as error:
+                    answer = _failed(error)
+                result = self._dressed(answer, extra, began)
+            await self._give(result, receive, send)
+        finally:
+            self._end(time.perf_counter() - began)
+
+    def _dressed(self, answer: Answer, extra: Headers, began: float) -> Answer:
+        """Return a model's answer with the headers that tell of its run."""
+        extra.append((b"x-ms-run-fn-exec-ms", b"%.3f" % ((time.perf_counter() - began) * 1000)))
+        if not answer.says_outcome:
+            extra.append(_FAILED if answer.is_failure else _SUCCEEDED)
+        if answer.status != 200:
+            answer = as_model_error(answer)
+        answer.headers = [*answer.headers, *extra]
+        return answer
+
+    async def _give(self, answer: Answer, receive: Receive, send: Send) -> None:
+        if answer.stream is None:
+            await _send(send, answer, [])
+        else:
+            await self._stream(receive, send, answer)
 
     def _identified(self, known: Dict[bytes, bytes]) -> "Headers | Answer":
         """Return the headers that tell which request was answered, as Microsoft's server gives them, or a refusal."""
@@ -173,15 +227,12 @@ class Application:
             if hasattr(result, "__await__"):
                 result = await result
             return of_result(result)
-        except Exception as error:  # whatever a user's code may raise is told to its caller, the trace to the log
-            if not isinstance(error, InputError):
-                traceback.print_exc()
-                sys.stderr.flush()
-            return scripts.failure(error)
+        except Exception as error:
+            return _failed(error)
 
-    async def _stream(self, receive: Receive, send: Send, answer: Answer, extra: Headers) -> None:
+    async def _stream(self, receive: Receive, send: Send, answer: Answer) -> None:
         """Send pieces as they come; a client that goes away ends the iteration."""
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         gone = asyncio.ensure_future(_await_disconnect(receive))
         try:
             async for piece in self._pieces(answer.stream):
@@ -229,6 +280,14 @@ class Application:
         self._requests += 1
         self._busy_s += passed_s
         self._counters.write(self._worker, self._requests, self._busy_s, self._under_way)
+
+
+def _failed(error: Exception) -> Answer:
+    """Return the answer for whatever a user's code raised; the log gets the trace."""
+    if not isinstance(error, InputError):
+        traceback.print_exc()
+        sys.stderr.flush()
+    return scripts.failure(error)
 
 
 async def _await_disconnect(receive: Receive) -> None:

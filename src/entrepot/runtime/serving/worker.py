@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import Any, Callable, Dict
 
-from . import messages
+from . import messages, shortway
 from .application import Application
 from .counters import Counters
 from .pyfunc import PyfuncModel
@@ -60,8 +60,8 @@ def run(order: Dict[str, Any], listener: socket.socket, counters: Counters, work
 def _serve(application: Any, listener: socket.socket, *, grace_s: float, ready: Callable[[], None]) -> None:
     uvicorn = importlib.import_module("uvicorn")
     wanted = {
-        "loop": "auto", "http": "auto", "ws": "none", "lifespan": "off", "interface": "asgi3", "log_config": None,
-        "access_log": False, "server_header": False, "date_header": False, "proxy_headers": False,
+        "loop": "auto", "http": shortway.protocol(), "ws": "none", "lifespan": "off", "interface": "asgi3",
+        "log_config": None, "access_log": False, "server_header": False, "date_header": False, "proxy_headers": False,
         "timeout_keep_alive": _KEEP_ALIVE_S, "timeout_graceful_shutdown": int(grace_s) or None, "backlog": 1024,
     }  # fmt: skip
     known = inspect.signature(uvicorn.Config.__init__).parameters  # the environment's own uvicorn may be an old one

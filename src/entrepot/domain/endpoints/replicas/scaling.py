@@ -23,7 +23,7 @@ class Scaler:
 
     def look(self, loads: Mapping[str, Load], scale: Scale, *, now: float) -> int:
         """Take in the replicas' loads by id and return how many there should be, at least one."""
-        busy, capacity = 0.0, 0
+        busy, capacity, measured = 0.0, 0, 0
         for id, load in loads.items():
             then, earlier = self._seen.get(id, (now, load))
             if load.requests != earlier.requests or load.under_way:
@@ -32,13 +32,14 @@ class Scaler:
                 passed = max(0.0, load.busy_s - earlier.busy_s) / (now - then)
                 busy += max(passed, min(load.under_way, load.workers) if load.busy_s == earlier.busy_s else 0.0)
                 capacity += load.workers
+                measured += 1
                 self._seen[id] = (now, load)
             elif id not in self._seen:
                 self._seen[id] = (now, load)
         for id in [id for id in self._seen if id not in loads]:
             del self._seen[id]
-        if capacity:
-            workers = capacity / max(1, len(loads))
+        if measured:
+            workers = capacity / measured
             self._needed.append((now, math.ceil(busy / workers / scale.target - 1e-9)))
         self._needed = [(then, count) for then, count in self._needed if now - then <= _CALM_S]
         self.wanted = self._bounded(scale)

@@ -1,9 +1,10 @@
-"""`deployment group`: ARM templates deployed to a resource group."""
+"""`deployment group`, `deployment sub`, `deployment operation`: ARM templates, and what became of them."""
 
 from __future__ import annotations
 
 import json
 
+from entrepot.cli.commands.arm import waiting
 from entrepot.client.connection import quote
 from entrepot.client.failures import FileFailure, ServiceFailure, UsageFailure
 from entrepot.client.scopes import group_address
@@ -24,6 +25,8 @@ def create(call: Call) -> Json:
     body = _body(call)
     if call.flag("what_if"):
         return _post(call, "whatIf", body)
+    if call.flag("confirm_with_what_if"):
+        _confirmed(call, _post(call, "whatIf", body))
     _validated(call, body)
     address = f"{_address(call, _name(call))}?{VERSION}"
     if call.flag("no_wait"):
@@ -43,13 +46,33 @@ def what_if(call: Call) -> Json:
 
 
 def show(call: Call) -> Json:
-    """Return a deployment."""
+    """Return a deployment, or operations of one."""
+    if _is_operation(call):
+        known = {found["operationId"]: found for found in _operations(call)}
+        return [known[id] for id in call.words("operation_ids") if id in known]
     return call.session.get(f"{_address(call, _name(call))}?{VERSION}")
 
 
 def list_(call: Call) -> Json:
-    """Return the deployments of a group."""
+    """Return the deployments of a group or subscription, or the operations of one."""
+    if _is_operation(call):
+        return _operations(call)
     return [*call.session.pages(f"{_address(call, '')}?{VERSION}")]
+
+
+def export(call: Call) -> Json:
+    """Return the template of a deployment."""
+    return _post(call, "exportTemplate", None)["template"]
+
+
+def cancel(call: Call) -> None:
+    """End a deployment that runs."""
+    _post(call, "cancel", None)
+
+
+def wait(call: Call) -> None:
+    """Wait until a deployment is as the options say."""
+    waiting.wait(call, lambda: call.session.find(f"{_address(call, _name(call))}?{VERSION}"))
 
 
 def delete(call: Call) -> None:
@@ -78,8 +101,25 @@ def _name(call: Call) -> str:
 
 
 def _address(call: Call, name: str) -> str:
-    group = group_address(call.session.subscription, str(call.text("resource_group")))
-    return f"{group}/providers/Microsoft.Resources/deployments/{quote(name)}"
+    subscription = call.session.subscription
+    scope = f"/subscriptions/{quote(subscription)}"
+    if call.has("resource_group"):
+        scope = group_address(subscription, str(call.text("resource_group")))
+    return f"{scope}/providers/Microsoft.Resources/deployments/{quote(name)}"
+
+
+def _is_operation(call: Call) -> bool:
+    return call.command.name.split()[1] == "operation"
+
+
+def _operations(call: Call) -> list[Json]:
+    return [*call.session.pages(f"{_address(call, _name(call))}/operations?{VERSION}")]
+
+
+def _confirmed(call: Call, foretold: Json) -> None:
+    for change in foretold["properties"]["changes"]:
+        call.console.note(f"{change['changeType']:<9} {change['resourceId']}")
+    call.console.confirm("Are you sure you want to execute the deployment?", is_agreed=call.flag("yes"))
 
 
 def _body(call: Call) -> dict[str, Json]:
@@ -91,7 +131,8 @@ def _body(call: Call) -> dict[str, Json]:
     parameters: dict[str, Json] = {}
     for word in call.words("parameters"):
         parameters |= _parameters(word, declared)
-    return {"properties": {"mode": call.text("mode"), "template": template, "parameters": parameters}}
+    body = {"properties": {"mode": call.text("mode") or "Incremental", "template": template, "parameters": parameters}}
+    return {**body, "location": call.text("location")} if call.has("location") else body
 
 
 def _parameters(word: str, declared: dict[str, Json]) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from entrepot.cli.commands.arm import waiting
 from entrepot.client.connection import quote
 from entrepot.client.scopes import group_address
 from entrepot.client.session import versioned
@@ -40,6 +41,22 @@ def _is_tagged(group: Json, name: str, value: str) -> bool:
 def exists(call: Call) -> bool:
     """Say whether a resource group is there."""
     return call.session.attempt("HEAD", versioned(_address(call))).status < 400
+
+
+def update(call: Call) -> Json:
+    """Change the tags of a resource group."""
+    from entrepot.client import overrides
+
+    body = show(call)
+    if (tags := call.tags()) is not None:
+        body["tags"] = tags
+    overrides.apply(body, call.options.ordered, keeps_strings=call.flag("force_string"))
+    return call.session.put(_address(call), {"location": body["location"], "tags": body.get("tags") or {}})
+
+
+def wait(call: Call) -> None:
+    """Wait until a resource group is as the options say."""
+    waiting.wait(call, lambda: call.session.find(_address(call)))
 
 
 def delete(call: Call) -> None:

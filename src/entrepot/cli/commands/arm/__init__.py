@@ -1,0 +1,1 @@
+"""The commands of `az` for what Azure Resource Manager holds, as far as this server has it."""
