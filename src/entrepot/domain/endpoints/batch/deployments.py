@@ -20,7 +20,7 @@ from entrepot.domain.jobs.fields import mapping
 from entrepot.domain.jobs.planning import Planner
 from entrepot.domain.jobs.spec import Pipeline
 from entrepot.domain.scopes import created_by, modified_by, writable_home
-from entrepot.store.documents import Change, Delete, Document, Link, Page, Put, View
+from entrepot.store.documents import Change, Delete, Document, Link, Page, Put, Unlink, View
 
 Json = Any
 
@@ -93,7 +93,7 @@ def put(
         }
         note = audit.record(principal, places.DEPLOYMENT_WRITE, target=target, now=now, request_id=request_id)
         kept = Put(places.deployment_key(scope, endpoint, name), fresh, match=existing.revision if existing else 0)
-        return hub.documents.commit([kept, *links, note])[0], existing is None
+        return hub.documents.commit([kept, Unlink(target), *links, note])[0], existing is None
 
     return settled(write)
 
@@ -125,7 +125,7 @@ def delete(
     access.require(hub, principal, places.DEPLOYMENT_DELETE, scope.key, target=target, request_id=request_id)
 
     def write() -> None:
-        changes: list[Change] = [Delete(places.deployment_key(scope, endpoint, name))]
+        changes: list[Change] = [Delete(places.deployment_key(scope, endpoint, name)), Unlink(target)]
         above = endpoints.load(hub, scope, endpoint)
         if endpoints.default_of(above.body) == name:
             changes.append(Put(above.key, endpoints.with_default(above.body, None), match=above.revision))

@@ -10,7 +10,7 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.endpoints.batch import places
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import API_ORIGIN, created_by, home, modified_by, writable_home
-from entrepot.store.documents import Change, Delete, Document, Page, Put, View
+from entrepot.store.documents import Change, Delete, Document, Page, Put, Unlink, View
 
 Json = Any
 
@@ -92,7 +92,9 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, 
     target = document.body["id"]
     access.require(hub, principal, places.DELETE, scope.key, target=target, request_id=request_id)
     below = hub.documents.list(places.deployments_of(scope, name), view=View.ALL, limit=_MOST_DEPLOYMENTS)
-    changes: list[Change] = [Delete(found.key) for found in below.documents]
+    changes: list[Change] = [
+        change for found in below.documents for change in (Delete(found.key), Unlink(found.body["id"]))
+    ]
     note = audit.record(principal, places.DELETE, target=target, now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([Delete(document.key), *changes, note])
 
