@@ -30,23 +30,24 @@ test: setup check ## all of it, as the CI does
 demo: setup ## a registry serves a pipeline on real data, before your eyes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-bench: setup build/peers/.ready ## measure, each figure beside its peer or its limit
+bench: setup build/peers/.ready build/serving-peers/.ready ## measure, each figure beside its peer or its limit
 	@sh tools/system-package.sh wrk wrk "bench_serve needs it"
 	@sh tools/system-package.sh nginx nginx-light "a limit of bench_transfer"
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
 
 # What we are measured beside; without it, figures stand alone.
-build/peers/.ready: requirements/peers.txt | setup
-	-@python=$(BIN)/python; . tools/index.sh && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python build/peers && \
-		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode -p build/peers/bin/python $< && touch $@
+build/peers/.ready build/serving-peers/.ready: build/%/.ready: requirements/%.txt | setup
+	-@python=$(BIN)/python; . tools/index.sh && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python $(@D) && \
+		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode -p $(@D)/bin/python $< && touch $@
 
 lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt
+	$(COMPILE) --upgrade requirements/serving-peers.in -o requirements/serving-peers.txt
 	$(COMPILE) --upgrade requirements/sdk.in -o requirements/sdk.txt
 	$(COMPILE) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
-	$(COMPILE) --upgrade --python-version 3.7 --only-binary :all: requirements/serving.in \
+	$(COMPILE:3.11=3.7) --upgrade --only-binary :all: requirements/serving.in \
 		-o src/entrepot/runtime/serving/requirements.txt
 	$(COMPILE) --upgrade --allow-unsafe requirements/az.in -o requirements/az.txt
 

@@ -11,23 +11,26 @@ from typing import Any
 from tabulate import tabulate
 
 HERE = Path(__file__).resolve().parent
-PEERS = HERE.parent / "build" / "peers"
+PEERS = {"ENTREPOT_PEERS": "peers", "ENTREPOT_SERVING_PEERS": "serving-peers"}
 LONGEST_S = 1800
 HEADERS = ("bench", "figure", "value", "peer", "its value", "ratio", "target", "ok")
 
 
-def peers_python() -> Path | None:
-    """Return the Python that has the peers, or None when `make bench` could not make it."""
-    python = PEERS / "bin" / "python"
-    if (PEERS / ".ready").exists():
-        return python
-    print("build/peers is not there: figures that need a peer stand alone", file=sys.stderr)
-    return None
+def peers_pythons() -> dict[str, str]:
+    """Return the Pythons that have the peers, by the variable that names them; those that could not be made are out."""
+    found = {}
+    for variable, name in PEERS.items():
+        folder = HERE.parent / "build" / name
+        if (folder / ".ready").exists():
+            found[variable] = str(folder / "bin" / "python")
+        else:
+            print(f"build/{name} is not there: figures that need a peer stand alone", file=sys.stderr)
+    return found
 
 
-def run_bench(script: Path, *, peers: Path | None) -> tuple[list[dict[str, Any]], bool]:
+def run_bench(script: Path, *, peers: dict[str, str]) -> tuple[list[dict[str, Any]], bool]:
     """Run one bench; return its figures and whether it ended well."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), **({"ENTREPOT_PEERS": str(peers)} if peers else {})}
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), **peers}
     started = time.monotonic()
     try:
         done = subprocess.run(
@@ -69,7 +72,7 @@ def main(words: list[str]) -> int:
     if not scripts:
         print(f"there is no bench of that name in {HERE.name}", file=sys.stderr)
         return 2
-    peers = peers_python()
+    peers = peers_pythons()
     figures: list[dict[str, Any]] = []
     failed: list[str] = []
     for script in scripts:

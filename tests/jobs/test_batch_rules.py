@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound
+from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import MODEL
 from entrepot.domain import audit, lineage
@@ -111,6 +111,18 @@ def test_lineage_leads_from_the_job_over_the_deployment_to_the_model(house: Hous
     used = [(link.relation, link.target) for link in house.hub.documents.links(node["id"])]
     assert ("used", model_id) in used
     assert any(target.endswith("/in") for _, target in used)
+
+
+def test_a_deployed_model_may_be_deleted_when_its_deployment_is_gone(idle: House) -> None:
+    ref = AssetRef(idle.scope, MODEL, "m", "1")
+    endpoint(idle, deployment(idle))
+    with pytest.raises(StateConflict, match="batchEndpoints/ep1/deployments/d1"):
+        catalog.delete(idle.hub, OWNER, ref)
+    deployments.delete(idle.hub, OWNER, idle.scope, "ep1", "d1")
+    catalog.delete(idle.hub, OWNER, ref)
+    endpoint(idle, deployment(idle))
+    endpoints.delete(idle.hub, OWNER, idle.scope, "ep1")
+    catalog.delete(idle.hub, OWNER, ref)
 
 
 def test_invoking_asks_for_more_than_reading(idle: House) -> None:

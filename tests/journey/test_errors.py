@@ -250,7 +250,7 @@ def test_ten_gigabytes_with_no_room_are_refused_before_they_are_sent(cramped: Co
 
 
 def test_what_is_not_built_yet_says_so_by_name(az: CommandLine) -> None:
-    says(az.refusal("ml", "online-endpoint", "create", "-n", "later"), "online-endpoint create")
+    says(az.refusal("ml", "feature-store", "create", "-n", "later"), "feature-store create")
 
 
 @pytest.mark.parametrize("words", [("ml", "model", "shwo"), ("ml", "model", "show"), ("ml", "job", "create", "--fiel")])

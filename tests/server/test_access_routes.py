@@ -50,6 +50,15 @@ def test_a_role_is_given_shown_found_and_taken_back_at_every_scope(server: LiveS
     assert server.call("GET", made["id"]).status == 404
 
 
+def test_a_role_has_one_id_in_all_that_is_asked_below_a_subscription(server: LiveServer) -> None:
+    made = assign(server, "", USER, str(uuid.uuid4()))  # azure-cli finds the role of an assignment by its id
+    found = server.call("GET", f"/subscriptions/s1{MARK}/roleAssignments").json["value"]
+    ids = {one["properties"]["roleDefinitionId"] for one in found}
+    known = {one["id"] for one in server.call("GET", f"/subscriptions/s1{MARK}/roleDefinitions").json["value"]}
+    assert ids <= known and f"/subscriptions/s1{MARK}/roleDefinitions/{USER}" in ids
+    assert server.call("DELETE", made["id"]).status == 200
+
+
 def test_an_assignment_is_not_reached_through_another_scope(server: LiveServer) -> None:
     made = assign(server, SCOPES[2], USER, str(uuid.uuid4()))
     elsewhere = made["id"].replace("/resourceGroups/rg", "/resourceGroups/other")

@@ -213,6 +213,7 @@ OPTIONS = {
     "--help": "Show this help.",
     "--home": "Home of the server. Default: ENTREPOT_HOME, or ~/.entrepot.",
     "--host": "Address to listen on. Default: 127.0.0.1.",
+    "--hostname": "Name by which other machines reach the server; needed with a --host that lets them in.",
     "--https-port": "Port for HTTPS; 0 takes any free one.",
     "--image": "Image to start from.",
     "--include-archived": "List archived ones too.",

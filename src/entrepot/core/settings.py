@@ -23,8 +23,11 @@ class Settings:
 
     home: Path
     host: str = "127.0.0.1"
+    hostname: str = ""  # by which others reach this server; needed when `host` is not loopback
     port: int = DEFAULT_PORT
     https_port: int = DEFAULT_HTTPS_PORT
+    tls_certificate: str = ""  # PEM files of one's own; empty: made by the home's own authority
+    tls_key: str = ""
     database_url: str = ""  # empty: SQLite in <home>/entrepot.db; else postgresql://...
     blob_url: str = ""  # empty: files in <home>/regions; else memory://, s3://, az://, gs://
     regions: tuple[str, ...] = ("eastus", "westus", "westeurope")
@@ -41,6 +44,7 @@ class Settings:
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
     fsync: bool = True
     log_level: str = "info"
+    oidc_providers: tuple[Mapping[str, Any], ...] = ()  # outside providers whose tokens are believed
     secrets_key: str = field(default="", repr=False)  # empty: <home>/keys/secrets.key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name
 
@@ -53,6 +57,21 @@ class Settings:
     def environments(self) -> Path:
         """The folder of built environments; a relative one lies below the home."""
         return self.home / Path(self.environments_folder or "environments").expanduser()
+
+    @property
+    def is_exposed(self) -> bool:
+        """True when other machines may reach the server."""
+        return not is_loopback(self.host)
+
+    @property
+    def plain_host(self) -> str:
+        """Where plain HTTP is spoken: never where others could listen in."""
+        return "127.0.0.1" if self.is_exposed else self.host
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address is this machine's own."""
+    return address in ("localhost", "::1") or address.removeprefix("::ffff:").startswith("127.")
 
 
 def default_home() -> Path:
@@ -88,6 +107,8 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:
+    if name == "oidc_providers":
+        return _tables(name, text)
     if get_origin(kind) is tuple and get_args(kind):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     try:
@@ -96,3 +117,15 @@ def _parse(name: str, kind: Any, text: str) -> Any:
         return kind(text)
     except (KeyError, ValueError) as error:
         raise InvalidRequest(f"ENTREPOT_{name.upper()}={text!r} is not a {kind.__name__}") from error
+
+
+def _tables(name: str, text: str) -> tuple[Mapping[str, Any], ...]:
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"ENTREPOT_{name.upper()} is no JSON: {error}") from error
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InvalidRequest(f"ENTREPOT_{name.upper()} must be a JSON list of objects")
+    return tuple(value)

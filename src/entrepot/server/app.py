@@ -76,6 +76,8 @@ class Application:
         try:
             if not self._is_inline(scope["path"]):
                 return None
+            if self._site.authenticator.may_wait(scope["headers"]):
+                return None
             route, call = self._called(scope, request_id, origins)
             answer = route.handler(call)
         except Exception as error:
@@ -181,8 +183,11 @@ class Application:
         await self._send(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str, origins: Origins) -> Answer:
-        route, call = self._called(scope, request_id, origins)
         loop = asyncio.get_running_loop()
+        if self._site.authenticator.may_wait(scope["headers"]):
+            route, call = await loop.run_in_executor(self._waiters, self._called, scope, request_id, origins)
+        else:
+            route, call = self._called(scope, request_id, origins)
         if route.takes_stream:
             call.stream = io.BufferedReader(_BodyStream(receive, loop), 1 << 20)
         elif scope["method"] not in ("GET", "HEAD"):
@@ -194,18 +199,18 @@ class Application:
         """Return the route and the call of its handler, by whom it is. Raises EntrepotError."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path, site = scope["method"], scope["path"], self._site
-        route, params = self._find(method, path, headers)
-        who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id)
         address = (scope.get("client") or ("",))[0]
+        route, params = self._find(method, path, headers)
+        who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id, address)
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
         )
 
-    def _caller(self, route: Route, headers: Mapping[bytes, bytes], request_id: str) -> Principal:
+    def _caller(self, route: Route, headers: Mapping[bytes, bytes], request_id: str, address: str) -> Principal:
         """Return who calls; who cannot be told leaves a note of the route that was asked for."""
         site = self._site
         try:
-            return site.authenticator.caller(route.method, headers)
+            return site.authenticator.caller(route.method, headers, address=address)
         except EntrepotError:
             told = audit.entry(
                 ANONYMOUS, route.action or route.template, target=route.template, outcome=audit.UNAUTHENTICATED,

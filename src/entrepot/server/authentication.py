@@ -6,18 +6,22 @@ What they may do is not asked here.
 import hashlib
 import hmac
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from entrepot.core.errors import Unauthenticated
+from entrepot.core.settings import is_loopback
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.identity import granting, sessions
+from entrepot.domain.identity import assertions, granting, sessions, visitors
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.server.identity import browsers
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.tokens import TokenSigner
 
 _REMEMBERED_TOKENS = 4096
+_NOT_FROM_AFAR = (
+    "The secrets of this home are good on its own machine only: sign in as a user or a service of the directory"
+)
 _COOKIE_LOOK_S = 60.0  # after which a session's end is asked for again
 
 
@@ -44,6 +48,7 @@ class Authenticator:
         identity_secret: str = "",
     ) -> None:
         self.issuers = issuers
+        self._providers = visitors.read_providers(hub.settings.oidc_providers)
         self._owner_hash = _hash(owner_token.encode())
         self._identity_hash = _hash(identity_secret.encode()) if identity_secret else None
         self._owner = owner
@@ -52,18 +57,29 @@ class Authenticator:
         self._known: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
 
-    def caller(self, method: str, headers: Mapping[bytes, bytes]) -> Principal:
+    def may_wait(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Say whether `caller` may have to ask an outside provider for its keys: not in the event loop."""
+        if not self._providers:
+            return False
+        token = dict(headers).get(b"authorization", b"").partition(b" ")[2].strip()
+        hub, known = self._hub, self._known.get(_hash(token))
+        if token.count(b".") != 2:
+            return False
+        now = hub.clock.now()
+        return known is None or known.expires <= now or known.stamp != hub.standing.stamp(hub.documents, now)
+
+    def caller(self, method: str, headers: Mapping[bytes, bytes], *, address: str = "") -> Principal:
         """Return who sent a request: by its Authorization header, or by the cookie of a browser that signed in.
 
-        Raises Unauthenticated.
+        `address`: where it came from. Raises Unauthenticated.
         """
         authorization = headers.get(b"authorization")
         if authorization is None and (cookie := browsers.cookie_of(headers)):
             return self._by_cookie(cookie, method, headers)
-        return self.authenticate(authorization)
+        return self.authenticate(authorization, is_local=not address or is_loopback(address))
 
-    def authenticate(self, authorization: bytes | None) -> Principal:
-        """Return whose bearer token this is. Raises Unauthenticated."""
+    def authenticate(self, authorization: bytes | None, *, is_local: bool = True) -> Principal:
+        """Return whose bearer token this is; the home's own is good on its machine only. Raises Unauthenticated."""
         if not authorization:
             raise Unauthenticated("Sign in first: the request has no Authorization header")
         scheme, _, token = authorization.partition(b" ")
@@ -72,6 +88,8 @@ class Authenticator:
             raise Unauthenticated("Write the Authorization header as 'Bearer <token>'")
         hashed = _hash(token)
         if hmac.compare_digest(hashed, self._owner_hash):
+            if not is_local:
+                raise Unauthenticated(_NOT_FROM_AFAR)
             return self._owner
         hub = self._hub
         known, now = self._known.get(hashed), hub.clock.now()
@@ -100,20 +118,36 @@ class Authenticator:
         self._remember(hashed, _Known(principal, now + _COOKIE_LOOK_S, stamp))
         return principal
 
-    def identify(self, secret: bytes | None) -> Principal:
-        """Return whom the managed identity of this home stands for: its owner. Raises Unauthenticated."""
+    def identify(self, secret: bytes | None, *, address: str = "") -> Principal:
+        """Return for whom somebody may ask tokens: with the home's secret its owner, with a job's token that job.
+
+        Raises Unauthenticated.
+        """
+        if secret and secret.count(b".") == 2:  # a job has no other secret than its token
+            principal = self.authenticate(b"Bearer " + secret)
+            if principal.via:
+                return principal
         known = self._identity_hash
         if known is None or not secret or not hmac.compare_digest(_hash(secret), known):
             raise Unauthenticated(
                 "The header X-IDENTITY-HEADER is not the secret of this home", hint='eval "$(entrepot env)" sets it'
             )
+        if address and not is_loopback(address):
+            raise Unauthenticated(_NOT_FROM_AFAR)
         return self._owner
 
     def _verify(self, token: bytes, hashed: bytes) -> Principal:
         hub = self._hub
         stamp = hub.standing.stamp(hub.documents, hub.clock.now())
-        claims = self._signer.verify(token.decode("ascii", "replace"))
-        principal = granting.admit(hub, claims)
+        text = token.decode("ascii", "replace")
+        provider = self._providers.get(_issuer_of(text)) if self._providers else None
+        if provider is not None:
+            claims = self.issuers.verify(text, provider.issuer, provider.audiences, discovery=provider.discovery)
+            principal = visitors.admit(hub, provider, claims)
+            stamp = hub.standing.stamp(hub.documents, hub.clock.now())
+        else:
+            claims = self._signer.verify(text)
+            principal = granting.admit(hub, claims)
         if principal.via:
             granting.require_running(hub, principal)
         self._remember(hashed, _Known(principal, float(claims["exp"]), stamp))
@@ -124,6 +158,14 @@ class Authenticator:
             if len(self._known) >= _REMEMBERED_TOKENS:
                 self._known.clear()
             self._known[hashed] = known
+
+
+def _issuer_of(token: str) -> str:
+    """Return who a token says that it is of; nothing is believed of it yet."""
+    try:
+        return str(assertions.peek(token)[1].get("iss", ""))
+    except SignInRefused:
+        return ""
 
 
 def _hash(token: bytes) -> bytes:

@@ -38,6 +38,7 @@ from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import open_gateway
+from entrepot.server.identity import exposure
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
@@ -68,8 +69,8 @@ from entrepot.server.routes.governance import access, audit
 from entrepot.server.routes.resources import computes, connections
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
-from entrepot.server.site import Addresses, Site, spellings
-from entrepot.server.tls import TlsFiles, server_context
+from entrepot.server.site import Addresses, Site, client_variables, spellings
+from entrepot.server.tls import TlsFiles, bundle, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.documents import DocumentStore
@@ -147,6 +148,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
+        exposure.require_people(hub)
         gallery.publish(hub)
         blocks.begin(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
@@ -163,7 +165,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
             auditor=_auditor(hub),
         )  # fmt: skip
-        composition = _assembled(site, planes, depots)
+        composition = _assembled(site, tls, planes, depots)
         undo.pop_all()
         return composition
 
@@ -199,25 +201,29 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
     )  # fmt: skip
 
 
-def _assembled(site: Site, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots) -> Composition:
+def _assembled(
+    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots
+) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site), planes, (writers, waiters), depots)
+    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots)
 
 
-def _workers(site: Site) -> Workers:
+def _workers(site: Site, tls: TlsFiles) -> Workers:
     processors = os.cpu_count() or 1
 
     def token(principal: Principal, job: Json) -> str:
-        claims = granting.claims_of_job(site.hub, principal, job)
+        claims = granting.claims_of_job(site.hub, principal, job["name"], job["id"].rpartition("/jobs/")[0])
         return site.tokens.issue(claims, audience=AUDIENCE, lifetime_s=_JOB_TOKEN_S)
 
     identity = JobIdentity(
         token=token,
         # plain HTTP: a job runs on this machine, and its MLflow need not trust our certificate
         tracking_url=lambda scope: f"{site.addresses.http}/mlflow/v2.0{scope.arm_id}",
+        clients=client_variables(site.addresses),
+        trust=lambda: bundle(tls),
     )
     handlers: dict[str, Handler] = {
         replication.QUEUE: replication.replicate,
@@ -257,7 +263,8 @@ def _open_planes(
 
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(
-            containers, depots, sas, host=settings.host, port=port, ssl_context=ssl_context, bearer=bearer,
+            containers, depots, sas, host=settings.host if ssl_context else settings.plain_host,
+            port=port, ssl_context=ssl_context, bearer=bearer,
             reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
         )  # fmt: skip
         return plane, plane.start()

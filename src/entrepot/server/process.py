@@ -24,9 +24,10 @@ from entrepot.core.settings import Settings
 from entrepot.server import runfiles
 from entrepot.server.compose import Composition, compose
 from entrepot.server.eager import EagerProtocol
+from entrepot.server.identity import exposure
 from entrepot.server.keys import private_folder
 from entrepot.server.runfiles import ServerFile
-from entrepot.server.tls import TlsFiles, ensure_certificate, server_context
+from entrepot.server.tls import TlsFiles, server_context
 
 _BACKLOG = 1024
 _GRACE_S = 5
@@ -46,13 +47,12 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     private_folder(settings.home)
+    exposure.require_name(settings)
     with runfiles.lock(settings.home), contextlib.ExitStack() as stack:
-        listeners = [
-            stack.enter_context(listen(settings.host, port, name))
-            for port, name in ((settings.port, "--port"), (settings.https_port, "--https-port"))
-        ]
-        tls = ensure_certificate(settings.home / "tls", hosts=_hosts(settings), now=SystemClock().now())
-        composition = compose(settings, tls, _urls(settings, listeners))
+        wishes = ((settings.plain_host, settings.port, "--port"), (settings.host, settings.https_port, "--https-port"))
+        listeners = [stack.enter_context(listen(host, port, name)) for host, port, name in wishes]
+        tls = exposure.certificate(settings, now=SystemClock().now())
+        composition = compose(settings, tls, exposure.urls(settings, [found.getsockname()[1] for found in listeners]))
         try:
             is_over = uvloop.run(_run(composition, listeners, tls))
         except BaseException:
@@ -87,18 +87,6 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def _hosts(settings: Settings) -> tuple[str, ...]:
-    local = ("127.0.0.1", "localhost")
-    return local if settings.host in (*local, "0.0.0.0") else (*local, settings.host)  # noqa: S104 - compared, not bound
-
-
-def _urls(settings: Settings, listeners: Sequence[socket.socket]) -> tuple[str, str]:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "localhost") else settings.host  # noqa: S104
-    shown = f"[{host}]" if ":" in host else host
-    http, https = (listener.getsockname()[1] for listener in listeners)
-    return f"http://{shown}:{http}", f"https://{shown}:{https}"
 
 
 async def _run(composition: Composition, listeners: Sequence[socket.socket], tls: TlsFiles) -> bool:

@@ -42,6 +42,15 @@ class Addresses:
         )
 
 
+def client_variables(addresses: Addresses) -> dict[str, str]:
+    """Return the variables by which Azure's clients in a job find this server, and tokens for it."""
+    return {
+        "ARM_CLOUD_METADATA_URL": f"{addresses.https}/metadata/endpoints?api-version=2019-05-01",
+        "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{addresses.https}/",
+        "IDENTITY_ENDPOINT": f"{addresses.http}/msi/token",  # plain HTTP does, and needs no trust
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The shared things. `actions` are what the routes ask for.

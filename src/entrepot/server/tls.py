@@ -52,6 +52,17 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
+def bundle(files: TlsFiles) -> bytes:
+    """Return what clients have to believe to reach this server and all others: the system's authorities and ours.
+
+    b"" when the system's are not to be found: clients that bring their own had better not lose them.
+    """
+    system = ssl.get_default_verify_paths().cafile or ""
+    places = (Path(system), Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+    known = next((place for place in places if place.is_file()), None)
+    return known.read_bytes() + b"\n" + files.authority.read_bytes() if known else b""
+
+
 def _is_good(folder: Path, files: TlsFiles, hosts: Sequence[str], now: float) -> bool:
     paths = (files.authority, files.certificate, files.key, folder / "ca.key", folder / _FACTS)
     if not all(path.exists() for path in paths):

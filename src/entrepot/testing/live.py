@@ -117,6 +117,7 @@ def start(home: Path, **overrides: Json) -> LiveServer:
     if not line.startswith("ready "):
         process.kill()
         process.wait()
+        process.stdout.close()
         raise RuntimeError(f"the server did not start: {Path(log.name).read_text()[-4000:]}")
     file = ServerFile(**json.loads((home / "run" / "server.json").read_text()))
     return LiveServer(home, process, file, token_file(home).read_text().strip())

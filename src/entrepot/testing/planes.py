@@ -85,7 +85,10 @@ class Talk:
 
     def is_closed(self) -> bool:
         """Wait for the server to say something more; True when it ends the connection instead."""
-        return self._file.read(1) == b""
+        try:
+            return self._file.read(1) == b""
+        except ConnectionResetError:  # it ended with something of ours unread
+            return True
 
 
 @dataclass

@@ -41,7 +41,10 @@ def up(call: Call) -> None:
     from entrepot.core.settings import load_settings
     from entrepot.server.process import serve  # the one place where cli reaches into the server
 
-    overrides = {"host": call.text("host"), "port": _port(call, "port"), "https_port": _port(call, "https_port")}
+    overrides = {
+        "host": call.text("host"), "hostname": call.text("hostname"), "port": _port(call, "port"),
+        "https_port": _port(call, "https_port"),
+    }  # fmt: skip
     serve(load_settings(Path(call.home), overrides=overrides))
 
 
@@ -56,7 +59,7 @@ def _detach(call: Call) -> None:
     import subprocess
 
     words = [sys.executable, "-m", "entrepot.cli.main", "up", "--home", call.home]
-    for option in ("host", "port", "https_port"):
+    for option in ("host", "hostname", "port", "https_port"):
         if call.text(option) is not None:
             words += [f"--{option.replace('_', '-')}", str(call.text(option))]
     folder = f"{call.home}/logs"

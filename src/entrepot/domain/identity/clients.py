@@ -91,7 +91,7 @@ def holder_of(hub: Hub, client_id: str) -> Holder:
             "unauthorized_client",
             7000229,
             f"The application '{client_id}' has no service principal in this tenant",
-            hint=f"entrepot ad sp create --id {client_id}",
+            hint=f"az ad sp create --id {client_id}",
         )
     if not holder.is_enabled:
         raise SignInRefused("unauthorized_client", 7000112, f"Application '{client_id}' is disabled")

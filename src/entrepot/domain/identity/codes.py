@@ -15,10 +15,10 @@ from entrepot.core.digests import digest_of
 from entrepot.core.errors import RevisionMismatch
 from entrepot.domain.hub import Hub
 from entrepot.domain.identity import guesses, sessions
-from entrepot.domain.identity.expiry import swept
 from entrepot.domain.identity.granting import Granted
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.domain.identity.standing import Holder
+from entrepot.domain.secrets.expiry import swept
 from entrepot.store.documents import ABSENT, Delete, Document, Put
 
 Json = Any

@@ -56,7 +56,7 @@ def add_secret(
     Raises InvalidRequest, NotFound, AccessDenied.
     """
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    secret = secrets.token_urlsafe(32)
+    secret = _fresh_secret()
     now = hub.clock.now()
     entry: dict[str, Json] = {
         "keyId": hub.new_id(), "displayName": display_name or None, "hint": secret[:_HINT],
@@ -125,15 +125,23 @@ def add_certificate(
     return entry
 
 
+def read_certificates(hub: Hub, wanted: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Return entries for the certificates among `wanted`, and those that only name one as they are.
+
+    Raises InvalidRequest for what is no certificate.
+    """
+    return [
+        _certificate_entry(hub, str(entry["key"]), str(entry.get("displayName") or "")) if entry.get("key") else entry
+        for entry in wanted
+    ]
+
+
 def set_certificates(
     hub: Hub, principal: Principal, application: str, wanted: Sequence[Mapping[str, Json]], *, request_id: str = ""
 ) -> None:
     """Let an application have these certificates and no others; one that it has already is named by its keyId."""
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    given = [
-        _certificate_entry(hub, str(entry["key"]), str(entry.get("displayName") or "")) if entry.get("key") else entry
-        for entry in wanted
-    ]
+    given = read_certificates(hub, wanted)
 
     def write() -> None:
         document, body = _application(hub, application)
@@ -252,6 +260,13 @@ def _save(hub: Hub, principal: Principal, document: Document, body: Json, more: 
 
 def _secret_key(owner: Document, id: str) -> str:
     return f"{owner.key}/secrets/{id}"
+
+
+def _fresh_secret() -> str:
+    """Return a secret that no command line takes for an option."""
+    while (secret := secrets.token_urlsafe(32))[0] in "-_":
+        continue
+    return secret
 
 
 def _end(text: str | None, now: float) -> float:

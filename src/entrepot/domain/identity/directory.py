@@ -63,7 +63,7 @@ def get(hub: Hub, kind: str, name: str) -> Document:
     """Return an object by its id, or by what else only it is called (userPrincipalName, appId). Raises NotFound."""
     document = find(hub, kind, name)
     if document is None:
-        raise NotFound(f"There is no {kind} {name!r} in the directory", hint=f"entrepot ad {_WORDS[kind]} list")
+        raise NotFound(f"There is no {kind} {name!r} in the directory", hint=f"az ad {_WORDS[kind]} list")
     return document
 
 

@@ -38,7 +38,8 @@ class Granted:
 
 def principal_of(hub: Hub, holder: Holder, *, via: str | None = None, within: str = "") -> Principal:
     """Return who a holder is to the rest of the product."""
-    return Principal(holder.id, holder.name, holder.kind, hub.settings.tenant, via, holder.groups, within)
+    tenant = "" if holder.is_guest else hub.settings.tenant  # what everybody in the tenant may do, guests may not
+    return Principal(holder.id, holder.name, holder.kind, tenant, via, holder.groups, within)
 
 
 def claims_of(hub: Hub, granted: Granted) -> dict[str, Json]:
@@ -59,12 +60,11 @@ def claims_of(hub: Hub, granted: Granted) -> dict[str, Json]:
     return claims
 
 
-def claims_of_job(hub: Hub, submitter: Principal, job: Json) -> dict[str, Json]:
+def claims_of_job(hub: Hub, submitter: Principal, job: str, workspace: str) -> dict[str, Json]:
     """Return what a job's token says: it acts for its submitter, within its workspace, for as long as it runs."""
     return {
         "sub": submitter.id, "oid": submitter.id, "tid": hub.settings.tenant, "name": submitter.name, "ver": "2.0",
-        "idtyp": "user" if submitter.kind == "User" else "app", "job": job["name"],
-        "workspace": job["id"].rpartition("/jobs/")[0],
+        "idtyp": "user" if submitter.kind == "User" else "app", "job": job, "workspace": workspace,
     }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from entrepot.core.digests import digest_of
 from entrepot.domain import audit
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.identity.expiry import swept
 from entrepot.domain.identity.refusals import SignInRefused, locked
+from entrepot.domain.secrets.expiry import swept
 from entrepot.store.documents import ABSENT, Append, Put
 
 Json = Any

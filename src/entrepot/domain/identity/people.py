@@ -8,9 +8,9 @@ from entrepot.core.errors import RevisionMismatch
 from entrepot.domain import audit
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import credentials, directory, guesses, sessions
-from entrepot.domain.identity.expiry import swept
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.domain.identity.standing import Holder
+from entrepot.domain.secrets.expiry import swept
 from entrepot.store.documents import ABSENT, Delete, Put
 
 Json = Any

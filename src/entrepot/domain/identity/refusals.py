@@ -31,7 +31,7 @@ def unknown_client(client_id: str) -> SignInRefused:
         "unauthorized_client",
         700016,
         f"Application with identifier '{client_id}' was not found in the directory",
-        hint="entrepot ad sp list shows what there is",
+        hint="az ad sp list shows what there is",
     )
 
 

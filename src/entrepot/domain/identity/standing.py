@@ -4,7 +4,7 @@ Answers come from memory until the directory changes; a change by another proces
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Holder:
     generation: int
     groups: tuple[str, ...] = ()
     credentials: frozenset[str] = frozenset()
+    is_guest: bool = False
     body: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -97,7 +98,8 @@ def _load(documents: DocumentStore, id: str) -> Holder | None:
         kind="User" if kind == "user" else "ServicePrincipal",
         is_enabled=body["accountEnabled"],
         generation=body["entrepot"]["generation"],
-        groups=(*groups_of(documents, body["id"]), *body["entrepot"].get("mappedGroups", ())),
+        groups=groups_of(documents, body["id"], given=body["entrepot"].get("mappedGroups", ())),
+        is_guest=body.get("userType") == "Guest",
         credentials=_credentials(documents, body) if kind == "servicePrincipal" else frozenset(),
         body=body,
     )
@@ -119,10 +121,10 @@ def name_key(kind: str, name: str) -> str:
     return f"principalnames/{kind}/{digest_of(name.lower().encode())}"
 
 
-def groups_of(documents: DocumentStore, id: str) -> tuple[str, ...]:
-    """Return the ids of all groups that a principal is in, directly or through other groups."""
-    found: dict[str, None] = {}
-    waiting = [id]
+def groups_of(documents: DocumentStore, id: str, *, given: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the ids of all groups that a principal is in, directly, through other groups, or as is `given`."""
+    found: dict[str, None] = dict.fromkeys(given)
+    waiting = [id, *given]
     while waiting and len(found) < _MOST_GROUPS:
         for group in _direct(documents, waiting.pop()):
             if group not in found:

@@ -102,6 +102,7 @@ class Executor:
         attempt = record.ours["attempt"] + 1
         folder = records.folder_of(hub.settings.home, record.scope, record.name) / f"attempt-{attempt}"
         layout = staging.lay_out(hub, record, folder, inputs, code, copies=not backend.protects_mounts())
+        layout = staging.trusting(layout, self.identity)
         command = staging.command_of(record, layout)
 
         def begin(fresh: Record) -> Sequence[Change]:

@@ -6,7 +6,7 @@ An attempt's folder: `code` (its working folder), `inputs/<name>`, `outputs/<nam
 import http.client
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,10 +37,16 @@ _FETCH_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class JobIdentity:
-    """How a job's code reaches this server: a token for the submitter (as the job), and the workspace's MLflow URI."""
+    """How a job's code reaches this server: a token for the submitter (as the job), and the workspace's MLflow URI.
+
+    `clients` are variables by which Azure's clients find it; IDENTITY_ENDPOINT among them gives tokens to whoever shows
+    the job's own. `trust` returns the certificates that they believe, as PEM; b"" leaves that to them.
+    """
 
     token: Callable[[Principal, Json], str]
     tracking_url: Callable[[WorkspaceScope], str]
+    clients: Mapping[str, str] = field(default_factory=dict)
+    trust: Callable[[], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,18 @@ def lay_out(
     return Layout(folder, values, targets, (*mounts, Mount(folder / driver.FOLDER)), variables)
 
 
+def trusting(layout: Layout, identity: JobIdentity) -> Layout:
+    """Add the certificates that clients in the job have to believe, in a folder that the job may only read."""
+    trust = identity.trust()
+    if not trust:
+        return layout
+    file = layout.folder / "trust" / "ca.pem"
+    file.parent.mkdir()
+    file.write_bytes(trust)
+    variables = {**layout.variables, "REQUESTS_CA_BUNDLE": str(file), "SSL_CERT_FILE": str(file)}
+    return replace(layout, mounts=(*layout.mounts, Mount(file.parent)), variables=variables)
+
+
 def command_of(record: Record, layout: Layout) -> str:
     """Return the step's command with all values put in."""
     return expressions.render_command(record.properties["command"], _names(record, layout), where=_where(record))
@@ -160,6 +178,8 @@ def variables_of(hub: Hub, record: Record, layout: Layout, identity: JobIdentity
         "MLFLOW_EXPERIMENT_NAME": experiment,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    if identity.clients:
+        found |= {**identity.clients, "IDENTITY_HEADER": token}
     if record.parent:
         found["AZUREML_PARENT_RUN_ID"] = record.parent
     found |= layout.variables

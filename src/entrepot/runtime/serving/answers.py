@@ -28,7 +28,7 @@ class InputError(Exception):
 class Answer:
     """A status, headers and a body, which is bytes or, in `stream`, an iterator of pieces."""
 
-    __slots__ = ("body", "headers", "is_failure", "status", "stream")
+    __slots__ = ("body", "headers", "is_failure", "says_outcome", "status", "stream")
 
     def __init__(
         self, status: int, headers: Headers, body: bytes = b"", *, stream: Optional[Stream] = None,
@@ -39,6 +39,7 @@ class Answer:
         self.body = body
         self.stream = stream
         self.is_failure = is_failure
+        self.says_outcome = False  # whether `headers` have x-ms-run-function-failed already
 
 
 def told(status: int, message: str, *, is_failure: bool = False) -> Answer:
@@ -54,7 +55,7 @@ def of_result(result: Any) -> Answer:
         return _of_response(result)
     if hasattr(result, "__next__") or hasattr(result, "__anext__"):
         return Answer(200, [TEXT], stream=result)
-    return Answer(200, [JSON], json.dumps({} if result is None else result, default=_plain).encode())
+    return Answer(200, [JSON], _encode({} if result is None else result).encode())
 
 
 def as_model_error(answer: Answer) -> Answer:
@@ -75,11 +76,17 @@ def piece_of(value: Any) -> bytes:
         return value.encode()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    return json.dumps(value, default=_plain).encode() + b"\n"
+    return _encode(value).encode() + b"\n"
 
 
 def _of_response(response: Any) -> Answer:
     """Read a response of flask, werkzeug, starlette or anything like them."""
+    answer = _without_outcome(response)
+    answer.says_outcome = any(name == b"x-ms-run-function-failed" for name, _ in answer.headers)
+    return answer
+
+
+def _without_outcome(response: Any) -> Answer:
     items = response.headers.items()
     headers = [
         (str(name).lower().encode("latin-1"), str(value).encode("latin-1", "replace"))
@@ -113,3 +120,6 @@ def _plain(value: Any) -> Any:
         "run() returned a value that JSON cannot hold, of type %s: return lists, dictionaries, numbers and texts, "
         "or an AMLResponse" % type(value).__name__
     )
+
+
+_encode = json.JSONEncoder(default=_plain).encode  # made once: `json.dumps` with a default makes one at each call

@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, Optional
 
 from . import scripts, swagger
 from .answers import JSON, TEXT, Answer, Headers, InputError, as_model_error, of_result, piece_of, told
@@ -27,7 +27,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 KEY_HEADER = b"x-entrepot-replica"
-_ECHOED = (b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid")
+_KNOWN = frozenset((KEY_HEADER, b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
 _LONGEST_ID = 100
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 _FAILED = (b"x-ms-run-function-failed", b"True")
@@ -50,6 +50,8 @@ class Application:
         self._worker = worker
         self._requests, self._busy_s = counters.earlier(worker)
         self._under_way = 0
+        self._name = str(uuid.uuid4())[:24].encode()  # ids of requests count up from here
+        self._named = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="run") if threads else None
         self._body_limit = body_limit
         self._title = title
@@ -64,18 +66,13 @@ class Application:
         if scope["type"] != "http":
             raise RuntimeError("only HTTP is served here, not %s" % scope["type"])
         path = scope["path"]
-        if not self._may(scope["headers"]):
+        known = {name: value for name, value in scope["headers"] if name in _KNOWN}
+        if not hmac.compare_digest(known.get(KEY_HEADER, b""), self._key):
             await _send(send, told(401, "The key of this replica is missing or wrong: ask through the gateway"), [])
         elif path == "/score":
-            await self._score(scope, receive, send)
+            await self._score(scope, receive, send, known)
         else:
             await _send(send, self._answer(path, scope), [])
-
-    def _may(self, headers: List[Tuple[bytes, bytes]]) -> bool:
-        for name, value in headers:
-            if name == KEY_HEADER:
-                return hmac.compare_digest(value, self._key)
-        return False
 
     def _answer(self, path: str, scope: Scope) -> Answer:
         if scope["method"] not in ("GET", "HEAD"):
@@ -92,13 +89,13 @@ class Application:
             return swagger.describe(self._scorer, title=self._title, query=query, root=self._root)
         return _not_found(path)
 
-    async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _score(self, scope: Scope, receive: Receive, send: Send, known: Dict[bytes, bytes]) -> None:
         if scope["method"] not in ("POST", "GET", "OPTIONS") and not self._scorer.is_raw:
             await _send(send, as_model_error(told(405, "Method not allowed")), [])
             return
-        extra, refusal = _identified(scope["headers"])
-        if refusal is not None:
-            await _send(send, refusal, [])
+        extra = self._identified(known)
+        if isinstance(extra, Answer):
+            await _send(send, extra, [])
             return
         try:
             body = await self._body(scope, receive)
@@ -114,15 +111,35 @@ class Application:
             answer = await self._run(scope, body)
             passed = time.perf_counter() - began
             extra.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (passed * 1000)))
-            if not any(name == _SUCCEEDED[0] for name, _ in answer.headers):
+            if not answer.says_outcome:
                 extra.append(_FAILED if answer.is_failure else _SUCCEEDED)
-            answer = as_model_error(answer)
+            if answer.status != 200:
+                answer = as_model_error(answer)
             if answer.stream is None:
                 await _send(send, answer, extra)
             else:
                 await self._stream(receive, send, answer, extra)
         finally:
             self._end(time.perf_counter() - began)
+
+    def _identified(self, known: Dict[bytes, bytes]) -> "Headers | Answer":
+        """Return the headers that tell which request was answered, as Microsoft's server gives them, or a refusal."""
+        if len(known) == 1:  # the key alone: nobody gave the request an id
+            self._named += 1
+            request = self._name + b"%012x" % self._named
+            return [(b"x-request-id", request), (b"x-ms-request-id", request)]
+        for name, value in known.items():
+            if len(value) > _LONGEST_ID and name != KEY_HEADER:
+                return told(431, "%s must not exceed %d characters" % (name.decode(), _LONGEST_ID))
+        request = known.get(b"x-request-id") or str(uuid.uuid4()).encode()
+        client = known.get(b"x-ms-client-request-id") or known.get(b"x-ms-request-id", b"")
+        headers = [(b"x-request-id", request)]
+        headers.append((b"x-ms-request-id", known.get(b"x-ms-request-id") or client or request))
+        if client:
+            headers.append((b"x-ms-client-request-id", client))
+        if b"traceid" in known:
+            headers.append((b"traceid", known[b"traceid"]))
+        return headers
 
     async def _body(self, scope: Scope, receive: Receive) -> Optional[bytes]:
         """Return the whole body, None when it is over the limit."""
@@ -153,7 +170,7 @@ class Application:
             else:
                 loop = asyncio.get_event_loop()
                 result = await loop.run_in_executor(self._pool, self._scorer.call, scope, body)
-            if inspect.isawaitable(result):
+            if hasattr(result, "__await__"):
                 result = await result
             return of_result(result)
         except Exception as error:  # whatever a user's code may raise is told to its caller, the trace to the log
@@ -224,23 +241,6 @@ async def _send(send: Send, answer: Answer, extra: Headers) -> None:
     headers = [*answer.headers, *extra, length]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
-
-
-def _identified(headers: List[Tuple[bytes, bytes]]) -> Tuple[Headers, Optional[Answer]]:
-    """Return the headers that tell which request was answered, as Microsoft's server gives them, or a refusal."""
-    found = {name: value for name, value in headers if name in _ECHOED}
-    if any(len(value) > _LONGEST_ID for value in found.values()):
-        long = next(name.decode() for name, value in found.items() if len(value) > _LONGEST_ID)
-        return [], told(431, "%s must not exceed %d characters" % (long, _LONGEST_ID))
-    request = found.get(b"x-request-id") or str(uuid.uuid4()).encode()
-    client = found.get(b"x-ms-client-request-id") or found.get(b"x-ms-request-id", b"")
-    legacy = found.get(b"x-ms-request-id") or client or request
-    told_back = [(b"x-request-id", request), (b"x-ms-request-id", legacy)]
-    if client:
-        told_back.append((b"x-ms-client-request-id", client))
-    if b"traceid" in found:
-        told_back.append((b"traceid", found[b"traceid"]))
-    return told_back, None
 
 
 def _not_found(path: str) -> Answer:

@@ -23,7 +23,9 @@ class Bearers:
     def permissions(self, token: str, container: str) -> str | None:
         """Return letters of PERMISSIONS; '' for a caller who may do nothing here, None for a token of somebody else."""
         try:
-            principal = self._authenticator.authenticate(b"Bearer " + token.encode())
+            principal = self._authenticator.authenticate(
+                b"Bearer " + token.encode(), is_local=not self._hub.settings.is_exposed
+            )
         except Unauthenticated:
             return None
         info = self._hub.containers.describe(container)

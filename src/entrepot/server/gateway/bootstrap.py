@@ -37,13 +37,13 @@ _LOCAL_ANSWERS = (
 )
 
 
-def bootstrap(*, folder: str, host: str, ports: tuple[int, int], tls: TlsFiles, secret: str) -> bytes:
-    """Return the bootstrap. `ports`: plain and TLS; `folder`: of the watched files; `secret`: known to the server."""
+def bootstrap(*, folder: str, hosts: tuple[str, str], ports: tuple[int, int], tls: TlsFiles, secret: str) -> bytes:
+    """Return the bootstrap. `hosts`, `ports`: plain and TLS; `folder`: of watched files; `secret`: the server's."""
     script = files("entrepot.server.gateway").joinpath("scoring.lua").read_text().replace("@SECRET@", secret)
     plain, secure = ports
     listeners = [
-        _listener("plain", host, plain, _connections(folder, script, "plain")),
-        _listener("secure", host, secure, _connections(folder, script, "secure"), _tls(tls)),
+        _listener("plain", hosts[0], plain, _connections(folder, script, "plain")),
+        _listener("secure", hosts[1], secure, _connections(folder, script, "secure"), _tls(tls)),
         _probe(f"{folder}/{EPOCH}"),
     ]
     return msgspec.json.encode(

@@ -38,10 +38,10 @@ log = logging.getLogger("entrepot.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a gateway is: its folder in the home, its host, its plain and its TLS port, and the server it asks."""
+    """Where a gateway is: its folder in the home, hosts and ports (plain, TLS), and the server it asks."""
 
     folder: Path
-    host: str
+    hosts: tuple[str, str]
     ports: tuple[int, int]
     server: str
     tls: TlsFiles
@@ -58,7 +58,7 @@ class Gateway:
         self._config = place.folder / "config"
         self._files = WatchedFolder(self._config)
         self._bootstrap = bootstrap(
-            folder=str(self._config), host=place.host, ports=place.ports, tls=place.tls, secret=place.secret
+            folder=str(self._config), hosts=place.hosts, ports=place.ports, tls=place.tls, secret=place.secret
         )
         self._digest = digest_of(self._bootstrap)
         self._running: Running | None = None
@@ -212,6 +212,7 @@ def open_gateway(hub: Hub, folder: Path, *, server: str, tls: TlsFiles) -> Gatew
     bound but do not listen hold them, so that nobody else is given them.
     """
     settings = hub.settings
+    hosts = (settings.plain_host, settings.host)
     known = process.remembered(folder)
     ports: list[int] = list(known.ports) if known is not None and known.is_alive else []
     held: tuple[socket.socket, ...] = ()
@@ -220,11 +221,11 @@ def open_gateway(hub: Hub, folder: Path, *, server: str, tls: TlsFiles) -> Gatew
         wishes = [
             port + 2 if port else old for port, old in zip((settings.port, settings.https_port), before, strict=True)
         ]
-        held = tuple(_hold(settings.host, wish) for wish in wishes)
+        held = tuple(_hold(host, wish) for host, wish in zip(hosts, wishes, strict=True))
         ports = [found.getsockname()[1] for found in held]
     api = server.partition("://")[2]
     secret = load_token(settings.home / "keys" / "gateway.key")
-    place = Place(folder, settings.host, (ports[0], ports[1]), api, tls, secret)
+    place = Place(folder, hosts, (ports[0], ports[1]), api, tls, secret)
     return Gateway(hub, place, held)
 
 

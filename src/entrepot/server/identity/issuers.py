@@ -44,6 +44,7 @@ class Issuers:
         self._authority = authority  # believed beside the system's, so that servers of one kind trust each other
         self._lock = threading.Lock()
         self._known: dict[str, _Keys] = {}
+        self._failed: dict[str, float] = {}
         self._context: ssl.SSLContext | None = None
 
     def verify(self, token: str, issuer: str, audiences: Sequence[str], *, discovery: str = "") -> dict[str, Json]:
@@ -81,11 +82,15 @@ class Issuers:
                 if (is_fresh and has_it) or now - known.fetched < _PAUSE_S:
                     return known.keys
             try:
+                if now - self._failed.get(issuer, float("-inf")) < _PAUSE_S:
+                    raise Unavailable(f"The keys of {issuer} could not be read a moment ago: try again soon")
+                self._failed[issuer] = now  # taken back below
                 keys = self._fetched(issuer, discovery)
             except Unavailable:
                 if known is None or not has_it:
                     raise
                 return known.keys  # a provider that is down for a while locks nobody out
+            self._failed.pop(issuer, None)
             self._known[issuer] = _Keys(keys, now)
             return keys
 

@@ -62,7 +62,7 @@ def sign_in(*, why: str, error: str = "", name: str = "", targets: Sequence[str]
         '<label for="p">Password</label><input id="p" name="password" type="password" '
         'autocomplete="current-password" required>'
         '<button name="do" value="signin">Sign in</button></form>'
-        "<p>The owner of this server signs in with <code>entrepot open</code>.</p>"
+        "<p>The owner of this server gets a link: <code>entrepot rest -m post -u /login/tickets</code>.</p>"
     )
     return page("Sign in to Entrepot", body, status=status, form_targets=targets)
 

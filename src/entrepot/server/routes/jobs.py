@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from entrepot.domain.jobs import logs, queries, submission
-from entrepot.domain.jobs.records import CANCEL, READ, TERMINAL, WRITE
+from entrepot.domain.jobs.records import CANCEL, DELETE, READ, TERMINAL, WRITE
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import PREFIXES, WORKSPACE, workspace_of
 from entrepot.server.routing import Route
@@ -43,6 +43,11 @@ def _cancel(call: Call) -> Answer:
     return reply_empty(200)
 
 
+def _delete(call: Call) -> Answer:
+    submission.delete(call.hub, call.principal, workspace_of(call), call.params["job"], request_id=call.request_id)
+    return reply_empty(200)
+
+
 def _logs(call: Call) -> Answer:
     """Answer what was logged since `offset`; wait for it up to `waitSeconds`, but not beyond the job's end."""
     scope, job = workspace_of(call), call.params["job"]
@@ -69,6 +74,7 @@ def _routes() -> Iterator[Route]:
         job = jobs + "/{job}"
         yield Route("PUT", job, WRITE, _put)
         yield Route("GET", job, READ, _get, inline=True)
+        yield Route("DELETE", job, DELETE, _delete)
         yield Route("GET", jobs, READ, _list, inline=True)
         yield Route("POST", job + "/cancel", CANCEL, _cancel)
         yield Route("GET", job + "/logs", READ, _logs, is_long=True)

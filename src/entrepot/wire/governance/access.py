@@ -15,6 +15,10 @@ MARK = "/providers/microsoft.authorization/"
 _FUNCTION = re.compile(r"(atScopeAndBelow|atScope|assignedTo)\(\s*(?:'([^']*)')?\s*\)\Z", re.IGNORECASE)
 _EQUALS = re.compile(r"(principalId|roleName|type)\s+eq\s+'((?:[^']|'')*)'\Z", re.IGNORECASE)
 
+_ROLE_ID = re.compile(
+    rb'"(?:/subscriptions/[^/"]+)?(/providers/Microsoft\.Authorization/roleDefinitions/[^/"]+")', re.IGNORECASE
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
@@ -70,3 +74,13 @@ def admits_role(asked: AccessFilter, body: Mapping[str, Json]) -> bool:
     properties = body["properties"]
     asked_for = ((asked.role_name, properties["roleName"]), (asked.role_type, properties["type"]))
     return all(want is None or want.lower() == has.lower() for want, has in asked_for)
+
+
+def below_subscription(text: bytes, subscription: str | None) -> bytes:
+    """Return JSON with each role definition's id below the subscription in which it was asked for, as Azure has it.
+
+    azure-cli finds the role of an assignment by comparing these ids.
+    """
+    if not subscription or not re.fullmatch(r"[\w.-]+", subscription):
+        return text
+    return _ROLE_ID.sub(b'"/subscriptions/' + subscription.encode() + rb"\1", text)

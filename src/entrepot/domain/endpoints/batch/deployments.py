@@ -93,6 +93,7 @@ def put(
         }
         note = audit.record(principal, places.DEPLOYMENT_WRITE, target=target, now=now, request_id=request_id)
         kept = Put(places.deployment_key(scope, endpoint, name), fresh, match=existing.revision if existing else 0)
+        # the edges of what it was before go: what it no longer names may be deleted
         return hub.documents.commit([kept, Unlink(target), *links, note])[0], existing is None
 
     return settled(write)

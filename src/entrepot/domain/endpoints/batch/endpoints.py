@@ -92,9 +92,9 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, 
     target = document.body["id"]
     access.require(hub, principal, places.DELETE, scope.key, target=target, request_id=request_id)
     below = hub.documents.list(places.deployments_of(scope, name), view=View.ALL, limit=_MOST_DEPLOYMENTS)
-    changes: list[Change] = [
-        change for found in below.documents for change in (Delete(found.key), Unlink(found.body["id"]))
-    ]
+    changes: list[Change] = []
+    for found in below.documents:
+        changes += [Delete(found.key), Unlink(found.body["id"])]
     note = audit.record(principal, places.DELETE, target=target, now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([Delete(document.key), *changes, note])
 

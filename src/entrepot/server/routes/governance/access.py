@@ -1,6 +1,7 @@
 """Who may do what: role definitions, role assignments and deny assignments, at every scope that there is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from entrepot.core.nouns import KINDS
 from entrepot.domain.authorization import assignments, definitions, denials, insight
@@ -9,7 +10,7 @@ from entrepot.server.places import GROUP, REGISTRY, SUBSCRIPTION, WORKSPACE
 from entrepot.server.routing import Route
 from entrepot.store.documents import Page
 from entrepot.wire.arm import LARGEST_PAGE, next_url, page_body
-from entrepot.wire.governance.access import access_filter, admits_role, scope_in, wanted
+from entrepot.wire.governance.access import access_filter, admits_role, below_subscription, scope_in, wanted
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _OWN = "everybody may know what they may do themselves"
@@ -17,7 +18,11 @@ _QUESTION = "asks for the right to read role assignments at the scope, unless it
 
 
 def _page(call: Call, page: Page) -> Answer:
-    return reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next)))
+    return _placed(call, reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next))))
+
+
+def _placed(call: Call, answer: Answer) -> Answer:
+    return replace(answer, body=below_subscription(answer.body, call.params.get("subscription")))
 
 
 def _put_assignment(call: Call) -> Answer:
@@ -28,11 +33,12 @@ def _put_assignment(call: Call) -> Answer:
         scope=scope_in(call.path), name=call.params["id"],
         request_id=call.request_id,
     )  # fmt: skip
-    return reply_document(document, status=201)  # azure-cli takes nothing else for a success
+    return _placed(call, reply_document(document, status=201))  # azure-cli takes nothing else for a success
 
 
 def _get_assignment(call: Call) -> Answer:
-    return reply_document(assignments.get(call.hub, call.principal, call.params["id"], scope=scope_in(call.path)))
+    document = assignments.get(call.hub, call.principal, call.params["id"], scope=scope_in(call.path))
+    return _placed(call, reply_document(document))
 
 
 def _list_assignments(call: Call) -> Answer:
@@ -62,13 +68,13 @@ def _put_definition(call: Call) -> Answer:
 
 
 def _get_definition(call: Call) -> Answer:
-    return reply(definitions.get(call.hub, call.principal, call.params["id"]))
+    return _placed(call, reply(definitions.get(call.hub, call.principal, call.params["id"])))
 
 
 def _list_definitions(call: Call) -> Answer:
     asked = access_filter(call.query.get("$filter", ""))
     found = definitions.list_(call.hub, call.principal, scope_in(call.path), with_below=asked.with_below)
-    return reply({"value": [body for body in found if admits_role(asked, body)]})
+    return _placed(call, reply({"value": [body for body in found if admits_role(asked, body)]}))
 
 
 def _delete_definition(call: Call) -> Answer:

@@ -67,12 +67,17 @@ def _get(kind: str) -> Handler:
 def _create(kind: str) -> Handler:
     def handler(call: Call) -> Answer:
         id, more = call.hub.new_id(), []
-        profile = call.object.get("passwordProfile")
+        body = call.object
+        profile, certificates = body.get("passwordProfile"), body.pop("keyCredentials", None)
+        has_certificates = kind == APPLICATION and isinstance(certificates, list)
+        if has_certificates:
+            credentials.read_certificates(call.hub, certificates)  # before there is an application without them
         if kind == USER and isinstance(profile, dict):
             more.append(credentials.password_of_new(call.hub, id, str(profile.get("password") or "")))
-        document = directory.create(
-            call.hub, call.principal, kind, call.object, id=id, more=more, request_id=call.request_id
-        )
+        document = directory.create(call.hub, call.principal, kind, body, id=id, more=more, request_id=call.request_id)
+        if has_certificates:
+            credentials.set_certificates(call.hub, call.principal, id, certificates, request_id=call.request_id)
+            document = directory.get(call.hub, kind, id)
         return reply(directory.shown(document), status=201)
 
     return handler
