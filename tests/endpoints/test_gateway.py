@@ -265,13 +265,13 @@ def test_statuses_are_azures(site: Site, taxi: EndpointRef) -> None:
     site.house.serve(slow, site.blue.address)
     site.followed()
     named = {"azureml-model-deployment": "slow"}
-    answer = site.ask(taxi, {"waits": True}, headers=named)
+    answer = site.until(taxi, 408, body={"waits": True}, headers=named)
     assert (answer.status, answer.json["error"]["code"]) == (408, "RequestTimeout")
     assert "request_timeout_ms" in answer.json["error"]["message"]
     nobody = site.house.deploy(taxi, "nobody")
     site.house.replica(nobody, "r1", "Starting")
     site.followed()
-    answer = site.ask(taxi, headers={"azureml-model-deployment": "nobody"})
+    answer = site.until(taxi, 503, headers={"azureml-model-deployment": "nobody"})
     assert (answer.status, answer.json["error"]["code"]) == (503, "NoReplica")
     lost = http.client.HTTPConnection("127.0.0.1", site.gateway.ports[0], timeout=LIMIT_S)
     lost.request("POST", "/nowhere-12345678/score", body=b"{}")

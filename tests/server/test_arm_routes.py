@@ -85,3 +85,31 @@ def test_a_template_that_does_not_parse_is_told_with_its_line(server: LiveServer
     path = f"{group}/providers/Microsoft.Resources/deployments/bad"
     reply = server.call("PUT", path, TEMPLATE.replace('"contentVersion"', "contentVersion").encode())
     assert reply.status == 400 and "line 4" in reply.json["error"]["message"]
+
+
+def test_tags_are_merged_replaced_and_taken_away_beside_all_else(server: LiveServer) -> None:
+    group = "/subscriptions/s7/resourceGroups/tagged"
+    server.call("PUT", group, {"location": "westus", "tags": {"a": "1"}})
+    tags = f"{group}/providers/Microsoft.Resources/tags/default"
+    for method, body, expected in (
+        ("PATCH", {"operation": "Merge", "properties": {"tags": {"b": "2"}}}, {"a": "1", "b": "2"}),
+        ("PATCH", {"operation": "Delete", "properties": {"tags": {"a": "1", "b": "other"}}}, {"b": "2"}),
+        ("PUT", {"properties": {"tags": {"c": "3"}}}, {"c": "3"}),
+    ):
+        assert server.call(method, tags, body).json["properties"]["tags"] == expected
+        found = server.call("GET", group).json
+        assert (found["tags"], found["location"]) == (expected, "westus")
+    assert server.call("GET", "/subscriptions/s7/tagNames").json["value"][0]["values"][0]["tagValue"] == "3"
+    assert server.call("PATCH", tags, {"operation": "Mix", "properties": {"tags": {}}}).status == 400
+    assert server.call("PATCH", tags, {"properties": {"tags": {"a": 1}}}).status == 400
+    assert server.call("DELETE", tags).json["properties"]["tags"] == {}
+    assert server.call("GET", tags.replace("tagged", "nowhere")).status == 404
+
+
+def test_a_provider_lists_what_can_be_put(server: LiveServer) -> None:
+    listed = {one["namespace"]: one for one in server.call("GET", "/subscriptions/s1/providers").json["value"]}
+    types = {kind["resourceType"] for kind in listed["Microsoft.MachineLearningServices"]["resourceTypes"]}
+    assert {"registries", "workspaces/computes", "registries/models/versions", "workspaces/onlineEndpoints"} <= types
+    known = {kind["resourceType"] for kind in listed["Microsoft.Resources"]["resourceTypes"]}
+    assert {"deployments", "resourceGroups"} <= known
+    assert server.call("POST", "/subscriptions/s1/providers/Microsoft.Resources/unregister").status == 409

@@ -61,6 +61,7 @@ from entrepot.server.routes import (
     registries,
     runhistory,
     schedules,
+    tags,
     workspaces,
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
@@ -87,7 +88,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections, audit,
+    computes, connections, audit, tags,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from entrepot.core.errors import InvalidRequest
-from entrepot.core.nouns import PROVIDER
 from entrepot.store.documents import Order, Page, View
 
 Json = Any
@@ -16,16 +15,6 @@ Json = Any
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 API_VERSIONS = ("2024-10-01", "2024-04-01", "2023-10-01", "2023-04-01", "2022-10-01-preview")
-_RESOURCE_TYPES = (
-    "registries", "workspaces", "workspaces/jobs", "workspaces/models", "workspaces/models/versions",
-    "workspaces/environments", "workspaces/environments/versions", "workspaces/components",
-    "workspaces/components/versions", "workspaces/data", "workspaces/data/versions", "workspaces/codes",
-    "workspaces/codes/versions", "workspaces/datastores", "workspaces/computes", "workspaces/schedules",
-    "workspaces/onlineEndpoints", "workspaces/onlineEndpoints/deployments",
-    "registries/models", "registries/models/versions", "registries/environments", "registries/environments/versions",
-    "registries/components", "registries/components/versions", "registries/data", "registries/data/versions",
-    "registries/codes", "registries/codes/versions",
-)  # fmt: skip
 _PARTS: Mapping[str, type] = {
     "properties": dict, "tags": dict, "identity": dict, "sku": dict, "location": str, "kind": str,
 }  # fmt: skip
@@ -160,9 +149,20 @@ def location(subscription_id: str, region: str) -> dict[str, Json]:
     }
 
 
-def provider(subscription_id: str, namespace: str, regions: Iterable[str]) -> dict[str, Json]:
-    """Return a resource provider; ours lists its resource types, any other is registered and empty."""
-    types = _RESOURCE_TYPES if namespace.lower() == PROVIDER.lower() else ()
+def resource_types(templates: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return {namespace: its types} of path templates: `.../providers/A.B/c/{c}/d/{d}` is of the type c/d of A.B."""
+    found: dict[str, dict[str, None]] = {}
+    for template in templates:
+        namespace, *segments = template.rpartition("/providers/")[2].split("/")
+        kinds, names = segments[::2], segments[1::2]
+        is_plain = len(kinds) == len(names) and all(name.startswith("{") and ":" not in name for name in names)
+        if "/providers/" in template and is_plain and not any(kind.startswith("{") for kind in kinds):
+            found.setdefault(namespace, {})["/".join(kinds)] = None
+    return {namespace: tuple(sorted(types)) for namespace, types in found.items()}
+
+
+def provider(subscription_id: str, namespace: str, types: Iterable[str], regions: Iterable[str]) -> dict[str, Json]:
+    """Return a resource provider with its types; one that this server knows nothing of is registered and empty."""
     places = list(regions)
     return {
         "id": f"/subscriptions/{subscription_id}/providers/{namespace}",

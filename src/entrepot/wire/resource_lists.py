@@ -1,7 +1,8 @@
 """`az resource list`: its filter, and registries and workspaces as plain resources. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,3 +59,25 @@ def as_resource(body: Mapping[str, Json]) -> dict[str, Json]:
     shown["provisioningState"] = body["properties"].get("provisioningState")
     system = body.get("systemData") or {}
     return {**shown, "createdTime": system.get("createdAt"), "changedTime": system.get("lastModifiedAt")}
+
+
+def tag_names(subscription: str, tagged: Iterable[Mapping[str, str]]) -> list[Json]:
+    """Return the names of tags as ARM counts them, with the values that each has."""
+    counted: dict[str, Counter[str]] = {}
+    for tags in tagged:
+        for name, value in tags.items():
+            counted.setdefault(name, Counter())[value] += 1
+    place = f"/subscriptions/{subscription}/tagNames"
+    return [
+        {
+            "id": f"{place}/{name}",
+            "tagName": name,
+            "count": {"type": "Total", "value": values.total()},
+            "values": [_tag_value(f"{place}/{name}", value, count) for value, count in sorted(values.items())],
+        }
+        for name, values in sorted(counted.items())
+    ]
+
+
+def _tag_value(place: str, value: str, count: int) -> dict[str, Json]:
+    return {"id": f"{place}/tagValues/{value}", "tagValue": value, "count": {"type": "Total", "value": count}}

@@ -1,23 +1,23 @@
 """ARM's own nouns: tenants, subscriptions, locations, resource groups, providers, resources."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from entrepot.core.errors import NotFound
-from entrepot.core.nouns import PROVIDER
+from entrepot.core.errors import NotFound, StateConflict
 from entrepot.domain import groups, registries, workspaces
 from entrepot.domain.scopes import known_regions
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import GROUP, SUBSCRIPTION
-from entrepot.server.routing import Route
+from entrepot.server.routing import Route, Router
 from entrepot.wire import arm
-from entrepot.wire.resource_lists import as_resource, resource_filter
+from entrepot.wire.resource_lists import as_resource, resource_filter, tag_names
 
 Json = Any
 
 _SIGNED_IN = "every signed-in caller may know the one tenant and subscription of this server"
 _PAGE = 1000
-_NAMESPACES = (PROVIDER, "Microsoft.Resources", "Microsoft.Authorization")
+_GROUPS = {"Microsoft.Resources": ("resourceGroups",)}  # no provider stands in the path of these
 
 
 def _tenants(call: Call) -> Answer:
@@ -39,17 +39,33 @@ def _locations(call: Call) -> Answer:
 
 
 def _providers(call: Call) -> Answer:
-    regions = known_regions(call.hub)
-    return reply({"value": [arm.provider(_known_subscription(call), name, regions) for name in _NAMESPACES]})
+    return reply({"value": [_described(call, namespace) for namespace in _types(call.site.router)]})
 
 
 def _provider(call: Call) -> Answer:
-    return reply(arm.provider(_known_subscription(call), call.params["namespace"], known_regions(call.hub)))
+    return reply(_described(call, call.params["namespace"]))
+
+
+def _described(call: Call, namespace: str) -> dict[str, Json]:
+    known = {name.lower(): name for name in _types(call.site.router)}
+    name = known.get(namespace.lower(), namespace)
+    types = (*_GROUPS.get(name, ()), *_types(call.site.router).get(name, ()))
+    return arm.provider(_known_subscription(call), name, types, known_regions(call.hub))
+
+
+@cache
+def _types(router: Router) -> dict[str, tuple[str, ...]]:
+    """Return what a PUT of which the server makes, by namespace."""
+    return arm.resource_types(route.template for route in router.routes if route.method == "PUT")
 
 
 def _known_subscription(call: Call) -> str:
     """Any subscription id is served: scopes are names here, not accounts."""
     return call.params["subscription"]
+
+
+def _unregister(call: Call) -> Answer:
+    raise StateConflict(f"{call.params['namespace']} is part of this server and stays registered")
 
 
 def _put_group(call: Call) -> Answer:
@@ -91,6 +107,14 @@ def _resources(call: Call) -> Answer:
     return reply({"value": [as_resource(body) for body in _homes(call, subscription, group) if asked.admits(body)]})
 
 
+def _tag_names(call: Call) -> Answer:
+    """Tell which tags groups, registries and workspaces have, and how often: `az tag list`."""
+    subscription = call.params["subscription"]
+    page = groups.list_(call.hub, call.principal, subscription, limit=_PAGE)
+    bodies = (*(document.body for document in page.documents), *_homes(call, subscription, None))
+    return reply({"value": tag_names(subscription, (body.get("tags") or {} for body in bodies))})
+
+
 def _homes(call: Call, subscription: str, group: str | None) -> Iterator[dict[str, Json]]:
     """Yield all registries and workspaces that the caller may see; az filters further and wants no pages."""
     for list_page in (registries.list_, workspaces.list_):
@@ -113,6 +137,8 @@ ROUTES = (
     Route("GET", SUBSCRIPTION + "/providers", None, _providers, inline=True, reason=_SIGNED_IN),
     Route("GET", SUBSCRIPTION + "/providers/{namespace}", None, _provider, inline=True, reason=_SIGNED_IN),
     Route("POST", SUBSCRIPTION + "/providers/{namespace}/register", None, _provider, reason=_SIGNED_IN),
+    Route("POST", SUBSCRIPTION + "/providers/{namespace}/unregister", None, _unregister, reason=_SIGNED_IN),
+    Route("GET", SUBSCRIPTION + "/tagNames", groups.READ, _tag_names),
     Route("GET", SUBSCRIPTION + "/resourceGroups", groups.READ, _list_groups, inline=True),
     Route("PUT", GROUP, groups.WRITE, _put_group),
     Route("GET", GROUP, groups.READ, _get_group, inline=True),

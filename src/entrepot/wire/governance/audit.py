@@ -9,7 +9,9 @@ from entrepot.core.errors import InvalidRequest
 
 Json = Any
 
-_TERM = re.compile(r"(\w+)\s+(eq|ge|le|gt|lt)\s+'((?:[^']|'')*)'(?:\s+and\s+(?=\w)|\Z)", re.IGNORECASE)
+_TERM = re.compile(
+    r"(\w+)\s+(eq|ge|le|gt|lt)\s+(?:'((?:[^']|'')*)'|([\d:.TZ+-]+))(?:\s+and\s+(?=\w)|\Z)", re.IGNORECASE
+)  # azure-cli puts times without quotes
 _FIELDS = {
     "resourcegroupname": "group", "resourcegroup": "group", "resourceuri": "resource", "resourceid": "resource",
     "caller": "caller", "correlationid": "correlation", "resourceprovider": "provider", "levels": "levels",
@@ -42,8 +44,8 @@ def activity_filter(text: str) -> dict[str, str]:
         word = match[1].lower() if match else ""
         if match is not None and word == "eventtimestamp" and match[2].lower() != "eq":
             side = "start" if match[2].lower() in ("ge", "gt") else "end"
-            found[side] = moment(match[3], name="eventTimestamp")
-        elif match is not None and word in _FIELDS and match[2].lower() == "eq":
+            found[side] = moment(match[3] or match[4] or "", name="eventTimestamp")
+        elif match is not None and word in _FIELDS and match[2].lower() == "eq" and match[3]:
             found[_FIELDS[word]] = match[3].replace("''", "'")
         else:
             raise InvalidRequest(

@@ -98,8 +98,8 @@ def invoke(call: Call) -> Json:
     if chosen := call.text("deployment_name"):
         call.session.get(f"{_address(call)}/deployments/{quote(chosen)}")  # its absence is told by its own message
         headers["azureml-model-deployment"] = chosen
-    place, _, rest = uri.partition("://")[2].partition("/")
-    connection = Connection(f"http://{place}", timeout_s=240)
+    rest = uri.partition("://")[2].partition("/")[2]
+    connection = Connection(uri, timeout_s=240)
     try:
         answer = connection.request("POST", f"/{rest}", headers=headers, body=body)
     finally:
