@@ -98,6 +98,39 @@ run find "$ENTREPOT_HOME/report-$TRY" -name score.json -exec cat {} +
 say "And anyone in prod can ask where the model came from."
 run entrepot ml model show --name taxi --version "$TRY" --registry-name contoso --query '{model:id, provenance:provenance, regions:regions}' --output yaml
 
+endpoint="taxi-fares-$TRY" version="azureml://registries/contoso/models/taxi/versions"
+say "Prod serves it: an endpoint, and behind it the deployment blue. An MLflow model needs neither code nor environment."
+run entrepot ml online-endpoint create --file nyc_taxi/endpoint.yml --workspace-name prod --name "$endpoint" --query scoring_uri --output tsv
+run entrepot ml online-deployment create --file nyc_taxi/deploy.yml --workspace-name prod --endpoint-name "$endpoint" --set "model=$version/$TRY" --all-traffic --query '{deployment:name, state:provisioning_state}' --output table
+uri=$(ask entrepot ml online-endpoint show --workspace-name prod --name "$endpoint" --query scoring_uri)
+key=$(ask entrepot ml online-endpoint get-credentials --workspace-name prod --name "$endpoint" --query primaryKey)
+score() { # a key belongs in no log
+    show curl --header 'Authorization: Bearer ...' --header 'Content-Type: application/json' --data @nyc_taxi/request.json "$uri"
+    printf 'header = "Authorization: Bearer %s"\n' "$key" | curl --silent --show-error --fail --config - --header 'Content-Type: application/json' --data @nyc_taxi/request.json --dump-header - "$uri" | grep -iE '^(azureml-model-deployment|\[)'
+}
+score
+
+say "Dev trains anew, with more trips kept aside; the steps before are not run again. The second model takes the same way."
+job="taxi-train-$TRY-again" second=$((TRY + 100))
+run entrepot ml job create --file nyc_taxi/pipeline-registry.yml --name "$job" --set jobs.train_job.inputs.test_fraction=0.5 --query name --output tsv
+run entrepot ml job stream --name "$job"
+train=$(ask entrepot ml job list --parent-job-name "$job" --query "[?display_name=='train_job'].name | [0]")
+run entrepot ml model create --name taxi --version "$second" --type mlflow_model --path "azureml://jobs/$train/outputs/model_output" --query id --output tsv
+run entrepot ml model share --name taxi --version "$second" --registry-name contoso --share-with-name taxi --share-with-version "$second" --query id --output tsv
+
+say "It becomes green, with no traffic at first, then with a tenth, then with all."
+run entrepot ml online-deployment create --file nyc_taxi/deploy.yml --workspace-name prod --endpoint-name "$endpoint" --name green --set "model=$version/$second" --query '{deployment:name, state:provisioning_state}' --output table
+run entrepot ml online-endpoint update --workspace-name prod --name "$endpoint" --traffic 'blue=90 green=10' --query traffic
+score
+run entrepot ml online-endpoint update --workspace-name prod --name "$endpoint" --traffic 'blue=0 green=100' --query traffic
+score
+
+say "What is served cannot be deleted; what serves nothing goes."
+show entrepot ml online-deployment delete --workspace-name prod --endpoint-name "$endpoint" --name green --yes
+if entrepot ml online-deployment delete --workspace-name prod --endpoint-name "$endpoint" --name green --yes </dev/null; then exit 1; fi
+run entrepot ml online-deployment delete --workspace-name prod --endpoint-name "$endpoint" --name blue --yes
+run entrepot ml online-deployment list --workspace-name prod --endpoint-name "$endpoint" --query '[].{deployment:name, model:model, state:provisioning_state}' --output table
+
 if [ "$is_ours" = yes ]; then
     say "That was it: the server stops."
     run entrepot down

@@ -231,7 +231,9 @@ def test_a_sticky_header_keeps_its_deployment_and_a_larger_share_only_adds(site:
     users = [f"user{number}" for number in range(60)]
 
     def where() -> dict[str, str | None]:
-        return {user: site.ask(taxi, headers={"x-user": user}).deployment for user in users}
+        answers = {user: site.ask(taxi, headers={"x-user": user}) for user in users}
+        assert {answer.status for answer in answers.values()} == {200}, answers
+        return {user: answer.deployment for user, answer in answers.items()}
 
     first = where()
     assert where() == first

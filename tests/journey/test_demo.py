@@ -34,6 +34,10 @@ def test_the_demonstration_runs_to_its_end_and_leaves_nothing_behind(tmp_path: P
         "test_r2",
         "azureml://registries/contoso/models/taxi/versions/1",
         "mean_absolute_error",
+        "azureml-model-deployment: blue",
+        "azureml-model-deployment: green",
+        '"green": 10',
+        "green has 100 % of the live traffic",
         "How to go on:",
     ):
         assert shown in done.stdout, shown

@@ -19,7 +19,7 @@ from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.authorization import assignments
 from entrepot.domain.deployments import running
 from entrepot.domain.disposal import blocks
-from entrepot.domain.endpoints import provisioning, replicas
+from entrepot.domain.endpoints import provisioning, replicas, rollouts
 from entrepot.domain.endpoints.announcements import QUEUE as DEPLOYMENTS_QUEUE
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.identity import directory, granting
@@ -235,6 +235,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
         SCHEDULE_QUEUE: firing.fire,
         running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
+        rollouts.QUEUE: rollouts.Rollouts(site.gateway.tally),
         replicas.QUEUE: replicas.Attendant(site.stopping),
         blocks.QUEUE: blocks.dispose,
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import mlflow.sklearn
+import numpy as np
 import pandas as pd
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import train_test_split
@@ -12,7 +13,8 @@ from sklearn.model_selection import train_test_split
 
 def requirements() -> list[str]:
     """Return what loading the model takes; told here, MLflow needn't try it out in another process."""
-    return [*mlflow.sklearn.get_default_pip_requirements(include_cloudpickle=True), f"pandas=={pd.__version__}"]
+    found = mlflow.sklearn.get_default_pip_requirements(include_cloudpickle=True)
+    return [*found, f"numpy=={np.__version__}", f"pandas=={pd.__version__}"]
 
 
 def main() -> None:

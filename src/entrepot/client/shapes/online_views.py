@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _AUTH_MODES = {"Key": "key", "AMLToken": "aml_token", "AADToken": "aad_token"}
 _SCALES = {"Default": "default", "TargetUtilization": "target_utilization"}
+_STATUS = ("state", "percent", "reason", "events")
 _PLAIN = ("description", "instance_type", "model_mount_path", "app_insights_enabled", "egress_public_network_access",
           "data_collector", "environment_variables")  # fmt: skip
 
@@ -73,7 +74,8 @@ def deployment_view(document: Mapping[str, Json]) -> dict[str, Json]:
         rollout = snake_fields(properties["rollout"])
         rollout["bake_time"] = _whole(seconds(rollout.get("bake_time")))
         shown["rollout"] = rollout
-        shown["rollout_status"] = snake_fields(ours["rollout"]) if ours.get("rollout") else None
+        status = ours.get("rollout") or {}
+        shown["rollout_status"] = {name: status[name] for name in _STATUS if name in status} or None
     return {name: item for name, item in shown.items() if item is not None}
 
 

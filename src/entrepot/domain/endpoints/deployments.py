@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from entrepot.core.errors import NotFound, StateConflict
+from entrepot.core.ids import check_deployment_name
 from entrepot.domain import access, audit, lineage, operations
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, endpoints, resolution
+from entrepot.domain.endpoints import bodies, endpoints, resolution, rollouts
 from entrepot.domain.endpoints.announcements import deployment_changed, gateways_changed, replicas_wanted
 from entrepot.domain.endpoints.places import (
     DEPLOYMENT_DELETE,
@@ -20,9 +21,9 @@ from entrepot.domain.endpoints.places import (
     LOGS,
     DeploymentRef,
     EndpointRef,
-    check_name,
     deployment_of,
 )
+from entrepot.domain.endpoints.replicas import recipes
 from entrepot.domain.endpoints.resolution import Resolved
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import created_by, home, modified_by, writable_home
@@ -74,7 +75,7 @@ def put(
 
     Raises InvalidRequest, NotFound for what it names, StateConflict while it or its endpoint is being deleted.
     """
-    check_name(ref.name, "a deployment")
+    check_deployment_name(ref.name)
     writable_home(hub, ref.endpoint.scope)
     endpoint = endpoints.reference(endpoints.get(hub, principal, ref.endpoint))
     known = hub.documents.get(DeploymentRef(endpoint, ref.name).key)
@@ -84,6 +85,10 @@ def put(
     properties = bodies.deployment_properties(given)
     resolved = resolution.resolve(hub, principal, endpoint.scope, properties)
     properties |= resolved.fields
+    recipes.scale_of(properties)
+    if properties.get("rollout"):
+        rollouts.read_plan(properties["rollout"])
+    recipes.read(recipes.part_of({"properties": properties, "entrepot": {"resolved": resolved.ours}}))
 
     def attempt() -> Written:
         existing = hub.documents.get(ref.key)
@@ -135,11 +140,6 @@ def readable_logs(hub: Hub, principal: Principal, ref: DeploymentRef, *, request
     ref = deployment_of(get(hub, principal, ref).body["id"])
     access.require(hub, principal, LOGS, ref.endpoint.scope.key, target=ref.id, request_id=request_id)
     return ref
-
-
-def serving(hub: Hub, model: str) -> list[str]:
-    """Return the ids of the deployments that serve a model version, given its id."""
-    return [link.source for link in hub.documents.links(model, reverse=True, relation=lineage.DEPLOYED)]
 
 
 def _fresh_body(

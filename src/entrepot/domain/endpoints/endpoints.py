@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
-from entrepot.core.ids import WorkspaceScope
+from entrepot.core.ids import WorkspaceScope, check_endpoint_name
 from entrepot.domain import access, audit, operations
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.endpoints import bodies, secrets, traffic
@@ -19,7 +19,6 @@ from entrepot.domain.endpoints.places import (
     TYPE,
     WRITE,
     EndpointRef,
-    check_name,
     endpoint_of,
 )
 from entrepot.domain.endpoints.replicas import records
@@ -55,7 +54,7 @@ def put(
 
     Without `traffic` or `mirrorTraffic` those stay as they are. Raises InvalidRequest, StateConflict.
     """
-    check_name(ref.name, "an online endpoint")
+    check_endpoint_name(ref.name)
     found = writable_home(hub, ref.scope)
     ref = _spelled(hub, ref, found)
     access.require(hub, principal, WRITE, ref.scope.key, target=ref.id, request_id=request_id)

@@ -1,9 +1,7 @@
-"""Where online endpoints stand: names, document keys, ARM ids, actions. Nothing is looked up here."""
+"""Where online endpoints stand: document keys, ARM ids, actions. Nothing is looked up here."""
 
-import re
 from dataclasses import dataclass
 
-from entrepot.core.errors import InvalidName
 from entrepot.core.ids import WorkspaceScope
 from entrepot.core.nouns import PROVIDER
 
@@ -25,8 +23,6 @@ SPACE = "endpoints"
 
 SCORE_ORIGIN = "https://score.entrepot.invalid"
 """What scoring addresses in documents begin with; `wire/origins.py` puts the gateway's own in its place."""
-
-_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +80,6 @@ class DeploymentRef:
 
     def __str__(self) -> str:
         return f"deployment {self.name} of {self.endpoint}"
-
-
-def check_name(name: str, what: str) -> str:
-    """Return the name if it may name an endpoint or a deployment. Raises InvalidName.
-
-    The documented rule: 3 to 32 characters, letters, digits and single dashes, a letter first.
-    """
-    if 3 <= len(name) <= 32 and _NAME.match(name):
-        return name
-    raise InvalidName(
-        f"{name!r} is not the name of {what}: use 3 to 32 letters, digits and single dashes, "
-        "the first a letter and the last no dash"
-    )
 
 
 def endpoint_of(arm_id: str) -> EndpointRef:

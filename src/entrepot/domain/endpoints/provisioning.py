@@ -3,7 +3,7 @@
 from typing import Any
 
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, endpoints, replicas
+from entrepot.domain.endpoints import bodies, endpoints, replicas, rollouts
 from entrepot.domain.endpoints.announcements import gateways_changed
 from entrepot.domain.endpoints.places import DeploymentRef, deployment_of
 from entrepot.domain.hub import Hub
@@ -46,7 +46,8 @@ def _end(hub: Hub, document: Document, state: str, *, error: str = "") -> None:
     if error:
         body["entrepot"]["error"] = error
     ends = _ended(hub, names, {"code": "DeploymentFailed", "message": error} if error else None)
-    hub.documents.commit([Put(document.key, body, match=document.revision, facets=None), *ends])
+    rollout = rollouts.begun(body, document.key) if state == bodies.SUCCEEDED else []
+    hub.documents.commit([Put(document.key, body, match=document.revision, facets=None), *ends, *rollout])
 
 
 def _take_away(hub: Hub, document: Document) -> None:

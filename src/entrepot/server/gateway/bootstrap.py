@@ -53,6 +53,7 @@ def bootstrap(*, folder: str, hosts: tuple[str, str], ports: tuple[int, int], tl
             "dynamic_resources": {"cds_config": watched(f"{folder}/{CLUSTERS}")},
             "static_resources": {"listeners": listeners},
             "overload_manager": _overload(),
+            "stats_flush_interval": "1s",
             "stats_config": {"histogram_bucket_settings": [_BUCKETS]},
         }
     )

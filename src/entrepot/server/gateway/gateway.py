@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from entrepot.core.digests import digest_of
 from entrepot.core.errors import EntrepotError
 from entrepot.domain.endpoints import routing
 from entrepot.domain.endpoints.announcements import EPOCH_KEY
+from entrepot.domain.endpoints.tallies import Tally
 from entrepot.domain.hub import Hub
-from entrepot.server.gateway import process
+from entrepot.server.gateway import process, statistics
 from entrepot.server.gateway.bootstrap import PROBE, bootstrap
 from entrepot.server.gateway.files import WatchedFolder
 from entrepot.server.gateway.process import Running
@@ -127,6 +129,14 @@ class Gateway:
         self._wake.set()
         with self._followed:
             return self._followed.wait_for(lambda: self._epoch >= wanted or self._stopping.is_set(), timeout_s)
+
+    def tally(self, slug: str, deployment: str) -> Tally:
+        """Return what a deployment answered since Envoy began."""
+        return statistics.tally_of(self._place.folder, slug, deployment)
+
+    def tallies(self) -> Mapping[str, Tally]:
+        """Return the same of all deployments, by the name of their cluster."""
+        return statistics.read(self._place.folder)
 
     def _committed(self) -> int:
         document = self._hub.documents.get(EPOCH_KEY)

@@ -29,6 +29,7 @@ _LOAD_TYPE = f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _WAKING_S = 180.0
 _PATHS = (("score", "/score"), ("swagger.json", "/swagger.json"), ("", "/"))
+_UNSENT = "connect-failure,reset-before-request"
 _PLENTY = 1_000_000
 _IDLE_S = 30  # below the replica hosts' own, so that no request meets a connection that is just being closed
 
@@ -143,14 +144,25 @@ def _routes(endpoint: EndpointRoute, deployment: DeploymentRoute) -> list[Json]:
     picked = {"name": PICK, "string_match": {"exact": deployment.name}}
     found = []
     for path, behind in _PATHS:
-        match: dict[str, Json] = {"path": f"/{endpoint.slug}/{path}", "headers": [picked]}
+        match: dict[str, Json] = {"path": f"/{endpoint.slug}/{path}"}
         action = _action(endpoint, deployment, behind)
         if endpoint.mirror and path == "score":
             unnamed = {"name": NAMED, "present_match": False}
             mirrored = action | {"request_mirror_policies": _mirrors(endpoint)}
-            found.append(_route({**match, "headers": [picked, unnamed]}, mirrored, deployment))
-        found.append(_route(match, action, deployment))
+            found += _routes_by_repeat({**match, "headers": [picked, unnamed]}, mirrored, deployment)
+        found += _routes_by_repeat({**match, "headers": [picked]}, action, deployment)
     return found
+
+
+def _routes_by_repeat(match: Json, action: Json, deployment: DeploymentRoute) -> list[Json]:
+    """Return a route for requests that may be sent twice, since they say so, and one for all others."""
+    said = [
+        {"name": "idempotency-key", "present_match": True},
+        {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}},
+    ]
+    retried = action | {"retry_policy": {**action["retry_policy"], "retry_on": _UNSENT + ",reset"}}
+    twice = [_route({**match, "headers": [*match["headers"], mark]}, retried, deployment) for mark in said]
+    return [*twice, _route(match, action, deployment)]
 
 
 def _route(match: Json, action: Json, deployment: DeploymentRoute) -> dict[str, Json]:
@@ -170,7 +182,7 @@ def _action(endpoint: EndpointRoute, deployment: DeploymentRoute, path: str) -> 
         "prefix_rewrite": path,
         "timeout": _seconds(wait_s),
         "retry_policy": {  # only where nothing was sent: a model may not be asked twice
-            "retry_on": "connect-failure",
+            "retry_on": _UNSENT,
             "num_retries": 3,
             "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.2s"},
             "retry_host_predicate": [

@@ -35,6 +35,8 @@ def create(call: Call) -> Json:
         call.console.warn("--package-model changes nothing: models are not copied into images here.")
     if call.flag("no_wait") and call.flag("all_traffic"):
         raise Failure("--all-traffic waits until the deployment answers: leave --no-wait out.")
+    if call.flag("all_traffic") and document.data.get("rollout"):
+        raise Failure("--all-traffic gives it all at once, `rollout` step by step: leave one of them out.")
     name = require_name(document, document.data, "online deployment")
     made = _put(call, document, name)
     if call.flag("all_traffic"):

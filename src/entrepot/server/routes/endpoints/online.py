@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrepot.domain.endpoints import deployments, endpoints, places, replicas
+from entrepot.domain.endpoints import deployments, endpoints, places, replicas, rollouts
 from entrepot.domain.endpoints.deployments import Written
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
 from entrepot.server.calls import Answer, Call, Header, reply, reply_document, reply_empty, reply_raw
@@ -139,7 +139,8 @@ def _logs(call: Call) -> Answer:
     asked = call.object
     tail = wire.read_tail(asked, default=_LINES, most=_MOST_LINES)
     container = wire.read_container(asked)
-    return reply({"content": replicas.logs(call.hub, ref.key, tail=tail, container=container)})
+    told = rollouts.told(deployments.get(call.hub, call.principal, ref).body)
+    return reply({"content": told + replicas.logs(call.hub, ref.key, tail=tail, container=container)})
 
 
 def _skus(call: Call) -> Answer:

@@ -1,0 +1,87 @@
+"""Counts of what a deployment answered, as gateways keep them: since they began, and by subtraction since a moment.
+
+Pure. Where the counts come from is the gateway's affair.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any
+
+MODEL_ERROR = 424
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Answers by status, refusals for want of room, and how many answers took at most so many milliseconds.
+
+    `within` is cumulative and rising; its last bound is infinite and counts all that were timed.
+    """
+
+    answers: Mapping[int, int] = field(default_factory=dict)
+    refused: int = 0
+    in_flight: int = 0
+    within: tuple[tuple[float, int], ...] = ()
+    total_ms: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        """All that a deployment was asked."""
+        return sum(self.answers.values())
+
+    @property
+    def errors(self) -> int:
+        """Answers that a model or its replica failed to give; requests that found no room are not among them."""
+        failed = sum(count for status, count in self.answers.items() if status >= 500 or status == MODEL_ERROR)
+        return max(0, failed - self.refused)
+
+    def since(self, earlier: "Tally") -> "Tally":
+        """Return what was counted after an earlier tally; a gateway that began anew counts from nothing."""
+        if self.requests < earlier.requests:
+            return self
+        before = dict(earlier.within)
+        return Tally(
+            answers={status: count - earlier.answers.get(status, 0) for status, count in self.answers.items()},
+            refused=self.refused - earlier.refused,
+            in_flight=self.in_flight,
+            within=tuple((bound, count - before.get(bound, 0)) for bound, count in self.within),
+            total_ms=self.total_ms - earlier.total_ms,
+        )
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return the time within which this share (0 to 1) was answered, between bounds by line; None when none was."""
+        timed = self.within[-1][1] if self.within else 0
+        if not timed:
+            return None
+        wanted, low, counted = share * timed, 0.0, 0
+        for bound, count in self.within:
+            if count >= wanted:
+                if bound == float("inf") or count == counted:
+                    return low
+                return low + (bound - low) * (wanted - counted) / (count - counted)
+            low, counted = bound, count
+        return low
+
+    def stored(self) -> dict[str, Json]:
+        """Return the tally as JSON that `read` understands."""
+        return {
+            "answers": {str(status): count for status, count in self.answers.items()},
+            "refused": self.refused,
+            "within": [[str(bound), count] for bound, count in self.within],
+            "totalMs": self.total_ms,
+        }
+
+
+Measure = Callable[[str, str], Tally]
+"""Tells what a deployment answered so far, given its endpoint's slug and its name."""
+
+
+def read(stored: Mapping[str, Json]) -> Tally:
+    """Read a tally that was stored."""
+    return Tally(
+        answers={int(status): count for status, count in (stored.get("answers") or {}).items()},
+        refused=stored.get("refused", 0),
+        within=tuple((float(bound), count) for bound, count in stored.get("within") or ()),
+        total_ms=stored.get("totalMs", 0.0),
+    )
