@@ -45,7 +45,7 @@ def test_no_route_leads_to_a_deployment_without_the_scripts_header() -> None:
     leading = [
         route for route in host_of(rendered(state))["routes"] if "_" in route.get("route", {}).get("cluster", "")
     ]
-    assert len(leading) == 2 * 4 * 3
+    assert len(leading) == 2 * 4
     for route in leading:
         assert any(h["name"] == PICK and "string_match" in h for h in route["match"]["headers"])
 

@@ -144,25 +144,14 @@ def _routes(endpoint: EndpointRoute, deployment: DeploymentRoute) -> list[Json]:
     picked = {"name": PICK, "string_match": {"exact": deployment.name}}
     found = []
     for path, behind in _PATHS:
-        match: dict[str, Json] = {"path": f"/{endpoint.slug}/{path}"}
+        match: dict[str, Json] = {"path": f"/{endpoint.slug}/{path}", "headers": [picked]}
         action = _action(endpoint, deployment, behind)
         if endpoint.mirror and path == "score":
             unnamed = {"name": NAMED, "present_match": False}
             mirrored = action | {"request_mirror_policies": _mirrors(endpoint)}
-            found += _routes_by_repeat({**match, "headers": [picked, unnamed]}, mirrored, deployment)
-        found += _routes_by_repeat({**match, "headers": [picked]}, action, deployment)
+            found.append(_route({**match, "headers": [picked, unnamed]}, mirrored, deployment))
+        found.append(_route(match, action, deployment))
     return found
-
-
-def _routes_by_repeat(match: Json, action: Json, deployment: DeploymentRoute) -> list[Json]:
-    """Return a route for requests that may be sent twice, since they say so, and one for all others."""
-    said = [
-        {"name": "idempotency-key", "present_match": True},
-        {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}},
-    ]
-    retried = action | {"retry_policy": {**action["retry_policy"], "retry_on": _UNSENT + ",reset"}}
-    twice = [_route({**match, "headers": [*match["headers"], mark]}, retried, deployment) for mark in said]
-    return [*twice, _route(match, action, deployment)]
 
 
 def _route(match: Json, action: Json, deployment: DeploymentRoute) -> dict[str, Json]:
