@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from entrepot.core.ids import WorkspaceScope
@@ -137,6 +137,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Hub]]:
     close_hub(second)
 
 
+@example(
+    history=[
+        ("assign", "p0", "", "AzureML Registry User"),
+        ("deny", "p0", "registries/rr", ["*"], True, []),  # at the registry alone: what lies in it is read on
+    ]
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(step, max_size=12))
 def test_the_checker_agrees_with_a_naive_reading(pair: tuple[Hub, Hub], history: list[tuple[Any, ...]]) -> None:

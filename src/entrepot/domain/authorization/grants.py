@@ -113,9 +113,17 @@ class Grants:
         question = (holders, action, scope_key + "/*")
         known: Coverage | None = memo.get(question)
         if known is None:
-            known = self._covered(holders, action, scope_key, is_allowed=is_allowed)
+            passes_down = is_allowed or self.passes_down(documents, holders, action, scope_key)
+            known = self._covered(holders, action, scope_key, is_allowed=is_allowed, passes_down=passes_down)
             _remember(memo, question, known)
         return known
+
+    def passes_down(self, documents: DocumentStore, holders: tuple[str, ...], action: str, scope_key: str) -> bool:
+        """Say whether what is given and denied at a scope and above gives the action to what lies below.
+
+        A denial at the scope that does not apply to its children takes it from the scope alone.
+        """
+        return self._decided(holders, action, self.ancestry(documents, scope_key), is_below=True)
 
     def below(self, holders: tuple[str, ...], action: str, scope_key: str) -> set[str]:
         """Return the scopes below a scope at which the principal was given the action; denials are not looked at."""
@@ -168,7 +176,7 @@ class Grants:
         scopes.append(TENANT)
         return scopes
 
-    def _decided(self, holders: tuple[str, ...], action: str, scopes: list[str]) -> bool:
+    def _decided(self, holders: tuple[str, ...], action: str, scopes: list[str], *, is_below: bool = False) -> bool:
         index = self._index
         if index.protected and holders[0] in index.protected:
             return True
@@ -179,7 +187,8 @@ class Grants:
             return False
         if not index.denied:
             return True
-        return not any(self._denies(holder, holders, action, scopes) for holder in (*holders, EVERYBODY))
+        denied = (*holders, EVERYBODY)
+        return not any(self._denies(holder, holders, action, scopes, is_below=is_below) for holder in denied)
 
     def _grants(self, table: _Table, holder: str, action: str, scopes: list[str]) -> bool:
         held = table.get(holder)
@@ -191,12 +200,14 @@ class Grants:
                     return True
         return False
 
-    def _denies(self, holder: str, holders: tuple[str, ...], action: str, scopes: list[str]) -> bool:
+    def _denies(self, holder: str, holders: tuple[str, ...], action: str, scopes: list[str], *, is_below: bool) -> bool:
         held = self._index.denied.get(holder)
         if not held:
             return False
         return any(
-            self._covers(one, action) and not (one.is_only_here and depth) and one.excepted.isdisjoint(holders)
+            self._covers(one, action)
+            and not (one.is_only_here and (depth or is_below))
+            and one.excepted.isdisjoint(holders)
             for depth, scope in enumerate(scopes)
             for one in held.get(scope, ())
         )
@@ -205,11 +216,15 @@ class Grants:
         role = self.role(holding)
         return role is not None and role.grants(action)
 
-    def _covered(self, holders: tuple[str, ...], action: str, scope_key: str, *, is_allowed: bool) -> Coverage:
+    def _covered(
+        self, holders: tuple[str, ...], action: str, scope_key: str, *, is_allowed: bool, passes_down: bool
+    ) -> Coverage:
         index = self._index
-        if not is_allowed:
+        if not passes_down:
             given = self._within(index.given, holders, action, scope_key)
             return Coverage.NONE if next(given, None) is None else Coverage.SOME
+        if not is_allowed:
+            return Coverage.SOME
         if not index.denied or holders[0] in index.protected:
             return Coverage.ALL
         denied = self._within(index.denied, (*holders, EVERYBODY), action, scope_key)

@@ -64,7 +64,7 @@ def readable(
         return Page(())
     if found is Coverage.ALL:
         return filled(fetch, admits, after=after, limit=limit)
-    named = None if access.allowed(hub, principal, action, collection) else _named(hub, principal, action, collection)
+    named = _named(hub, principal, action, collection)
     if named is not None and len(named) <= _MOST_NAMED:
         fetch = _fetch_named(hub, named, view, order)
 
@@ -89,10 +89,16 @@ def documents_of(hub: Hub, keys: Iterable[str], *, after: str | None, limit: int
     return Page(found, encode_cursor(left[limit - 1]) if len(left) > limit else None)
 
 
-def _named(hub: Hub, principal: Principal, action: str, collection: str) -> set[str]:
-    """Return the keys of the collection's documents at or below which the principal was given the action."""
+def _named(hub: Hub, principal: Principal, action: str, collection: str) -> set[str] | None:
+    """Return the keys of the collection's documents at or below which the principal was given the action.
+
+    None when it comes from above: then it may be any of them.
+    """
+    holders = access.holders_of(hub, principal)
+    if hub.grants.passes_down(hub.documents, holders, action, collection):
+        return None
     depth = collection.count("/") + 2
-    given = hub.grants.below(access.holders_of(hub, principal), action, collection)
+    given = hub.grants.below(holders, action, collection)
     return {"/".join(scope.split("/")[:depth]) for scope in given}
 
 
