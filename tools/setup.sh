@@ -34,5 +34,6 @@ say "installing the locked requirements"
 export VIRTUAL_ENV="$VENV"
 "$VENV/bin/uv" pip sync --quiet --require-hashes requirements/dev.txt
 "$VENV/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
+sh tools/system-package.sh curl curl "make demo asks a served model with it"
 sh tools/system-package.sh bwrap bubblewrap "jobs run without a sandbox"
 say "ready: $VENV/bin/entrepot"

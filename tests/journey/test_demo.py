@@ -37,10 +37,10 @@ def test_the_demonstration_runs_to_its_end_and_leaves_nothing_behind(tmp_path: P
         "azureml-model-deployment: blue",
         "azureml-model-deployment: green",
         '"green": 10',
-        "green has 100 % of the live traffic",
         "How to go on:",
     ):
         assert shown in done.stdout, shown
+    assert "green has 100 % of the live traffic" in done.stderr
     assert list(tmp_path.glob("entrepot-demo.*")) == []
     assert list(tmp_path.glob("cache/entrepot/environments/envs/*/.ok"))  # what the next demonstration begins with
 
