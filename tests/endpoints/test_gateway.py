@@ -164,6 +164,14 @@ def test_a_request_with_a_key_reaches_a_replica_with_its_secret_and_without_the_
     assert answer.json["name"] == "blue"
 
 
+def test_an_endpoint_answers_from_the_moment_it_was_followed(site: Site) -> None:
+    for number in range(12):  # no second try: Envoy reads its files in no order, and one too early was the rule
+        ref = site.house.endpoint(f"prompt{number}")
+        site.house.serve(site.house.deploy(ref, "blue"), site.blue.address)
+        site.divided(ref, blue=100)
+        assert (site.ask(ref, key=None).status, site.ask(ref).status) == (401, 200)
+
+
 @pytest.mark.parametrize("what", ["swagger.json", "", "score?verbose=1"])
 def test_the_other_addresses_of_an_endpoint_are_behind_its_keys_too(site: Site, taxi: EndpointRef, what: str) -> None:
     assert site.ask(taxi, what=what, method="GET", key=None).status == 401

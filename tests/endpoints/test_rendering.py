@@ -22,7 +22,7 @@ def endpoint(slug: str, *deployments: DeploymentRoute, **more: Any) -> EndpointR
 
 
 def rendered(*endpoints: EndpointRoute) -> Files:
-    return render(endpoints, folder="config", server="127.0.0.1:7420")
+    return render(endpoints, server="127.0.0.1:7420")
 
 
 def host_of(files: Files, number: int = 0) -> Json:
@@ -50,12 +50,19 @@ def test_no_route_leads_to_a_deployment_without_the_scripts_header() -> None:
         assert any(h["name"] == PICK and "string_match" in h for h in route["match"]["headers"])
 
 
-def test_a_replica_that_comes_changes_only_its_own_file() -> None:
+def test_a_replica_that_comes_changes_only_its_own_cluster_and_no_route() -> None:
     before = rendered(endpoint("a-1", deployment("blue")), endpoint("b-1", deployment("blue")))
     after = rendered(endpoint("a-1", deployment("blue", READY)), endpoint("b-1", deployment("blue")))
-    assert (before.routes, before.clusters) == (after.routes, after.clusters)
-    changed = {name for name in after.replicas if before.replicas[name] != after.replicas[name]}
-    assert changed == {"a-1_blue.json"}
+    assert before.routes == after.routes
+    changed = {name for name in after.clusters if before.clusters[name] != after.clusters[name]}
+    assert changed == {"a-1_blue"}
+
+
+def test_what_envoy_watches_does_not_grow_with_the_deployments() -> None:
+    many = [endpoint(f"a-{number}", deployment("blue", READY), deployment("green")) for number in range(200)]
+    files = rendered(*many)
+    assert b"path_config_source" not in files.routes
+    assert "path_config_source" not in json.dumps(files.clusters)
 
 
 def test_a_sleeping_replica_is_waited_for() -> None:
@@ -68,18 +75,20 @@ def test_a_sleeping_replica_is_waited_for() -> None:
 def test_what_routes_may_still_need_goes_later(tmp_path: Any) -> None:
     now = [0.0]
     folder = WatchedFolder(tmp_path / "config", clock=lambda: now[0])
-    assert folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))), mark="1")
-    assert not folder.write(rendered(endpoint("a-1", deployment("blue", READY), deployment("green"))), mark="1")
+    both = rendered(endpoint("a-1", deployment("blue", READY), deployment("green")))
+    assert folder.write_clusters(both) and folder.write_routes(both)
+    assert not folder.write_clusters(both) and not folder.write_routes(both)
+    folder.mark("1")
 
     def clusters() -> set[str]:
         return {item["name"] for item in json.loads((tmp_path / "config" / CLUSTERS).read_text())["resources"]}
 
     alone = rendered(endpoint("a-1", deployment("blue", READY)))
-    folder.write(alone, mark="1")
+    assert not folder.write_clusters(alone) and folder.write_routes(alone)
     assert clusters() == {"entrepot", "a-1_blue", "a-1_green"}
     assert "a-1_green" not in (tmp_path / "config" / ROUTES).read_text()
     assert not folder.is_settled
     now[0] = LINGER_S
-    folder.write(alone, mark="1")
+    assert folder.write_clusters(alone) and not folder.write_routes(alone)
     assert clusters() == {"entrepot", "a-1_blue"}
-    assert sorted(file.name for file in (tmp_path / "config").iterdir()) == ["a-1_blue.json", CLUSTERS, EPOCH, ROUTES]
+    assert sorted(file.name for file in (tmp_path / "config").iterdir()) == [CLUSTERS, EPOCH, ROUTES]

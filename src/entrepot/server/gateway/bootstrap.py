@@ -81,7 +81,7 @@ def _listener(name: str, host: str, port: int, connections: Json, transport: Jso
 def _probe(file: str) -> dict[str, Json]:
     """Return a listener of ours alone that answers which epoch is in force.
 
-    Files are read in the order in which they were renamed into place, so what was written before the epoch's is too.
+    What was written before the epoch before is in force by then (`Gateway._await_read`).
     """
     options = {
         "@type": _HTTP,

@@ -1,6 +1,7 @@
 """The files that Envoy watches: written when they change, renamed into place, in an order that loses no request.
 
-What a route will need is there before the route; what no route needs any more goes some seconds after it.
+What a route will need is there before the route; what no route needs any more goes some seconds after it. Envoy does
+not read files in the order in which they were renamed: whoever wants one read before another waits for a mark between.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, ROUTES, Files, epoch, replicas_file, resources
+from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, ROUTES, Files, epoch, resources
 from entrepot.server.keys import private_folder
 
 Json = Any
@@ -32,27 +33,26 @@ class WatchedFolder:
         """True when nothing waits to be taken away."""
         return not self._leaving
 
-    def write(self, files: Files, *, mark: str) -> bool:
-        """Make the folder what was rendered; say whether a file changed. `mark` is what the probe answers after it."""
+    def write_clusters(self, files: Files) -> bool:
+        """Make the clusters those rendered, and such as routes may still need; say whether that changed the file."""
         private_folder(self.folder)
         now = self._clock()
         for name in self._clusters.keys() - files.clusters.keys():
             self._leaving.setdefault(name, now + LINGER_S)
         for name in files.clusters:
             self._leaving.pop(name, None)
-        gone = [name for name, until in self._leaving.items() if until <= now]
-        for name in gone:
+        for name in [name for name, until in self._leaving.items() if until <= now]:
             del self._leaving[name], self._clusters[name]
         self._clusters |= files.clusters
-        is_changed = False
-        for name, data in files.replicas.items():
-            is_changed |= self._put(name, data)
-        is_changed |= self._put(CLUSTERS, resources([self._clusters[name] for name in sorted(self._clusters)]))
-        is_changed |= self._put(ROUTES, files.routes)
-        self._put(EPOCH, epoch(mark))
-        for name in gone:
-            self._remove(replicas_file(name))
-        return is_changed
+        return self._put(CLUSTERS, resources([self._clusters[name] for name in sorted(self._clusters)]))
+
+    def write_routes(self, files: Files) -> bool:
+        """Make the routes those rendered; say whether that changed the file."""
+        return self._put(ROUTES, files.routes)
+
+    def mark(self, text: str) -> None:
+        """Have the probe answer this once Envoy has read it."""
+        self._put(EPOCH, epoch(text))
 
     def _put(self, name: str, data: bytes) -> bool:
         if self._written.get(name) == data:
@@ -64,7 +64,3 @@ class WatchedFolder:
         draft.replace(self.folder / name)
         self._written[name] = data
         return True
-
-    def _remove(self, name: str) -> None:
-        self._written.pop(name, None)
-        (self.folder / name).unlink(missing_ok=True)

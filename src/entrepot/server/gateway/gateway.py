@@ -22,7 +22,7 @@ from entrepot.server.gateway import process, statistics
 from entrepot.server.gateway.bootstrap import PROBE, bootstrap
 from entrepot.server.gateway.files import WatchedFolder
 from entrepot.server.gateway.process import Running
-from entrepot.server.gateway.rendering import render
+from entrepot.server.gateway.rendering import Files, render
 from entrepot.server.keys import load_token
 from entrepot.server.tls import TlsFiles
 
@@ -150,22 +150,33 @@ class Gateway:
             return
         if is_changed or not self._files.is_settled:
             endpoints = routing.read_all(self._hub)
-            self._mark += 1
-            rendered = render(endpoints, folder=str(self._config), server=self._place.server)
-            self._files.write(rendered, mark=str(self._mark))
+            self._write(render(endpoints, server=self._place.server))
             if self._running is None and endpoints:
                 self._running = self._adopted()
         self._checked = now
         if self._running is not None and not self._running.is_alive:
             self._restart(now)
         if is_changed:
-            self._await_applied()
+            self._await_read()
             with self._followed:
                 self._epoch = epoch
                 self._followed.notify_all()
 
-    def _await_applied(self) -> None:
-        """Return when Envoy has read what was just written; it does so within milliseconds."""
+    def _write(self, rendered: Files) -> None:
+        """Have Envoy read the clusters before the routes that need them."""
+        if self._files.write_clusters(rendered):
+            self._await_read()
+        if self._files.write_routes(rendered):
+            self._await_read()
+
+    def _await_read(self) -> None:
+        """Return when Envoy has read a new mark, and with it all that was written before the mark before.
+
+        It learns of its files one by one and in no order, so the mark itself may be read before what was written just
+        before it; but what it knew of by the last mark it has done by this one. All of it takes milliseconds.
+        """
+        self._mark += 1
+        self._files.mark(str(self._mark))
         end = time.monotonic() + _FOLLOW_S
         while self._running is not None and not self._stopping.is_set():
             try:

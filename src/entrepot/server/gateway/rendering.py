@@ -1,8 +1,9 @@
 """From the endpoints' state to Envoy's configuration. Pure: the same state gives the same bytes.
 
-One file for the routes (a scope per endpoint, found by the first segment of the path in one look-up), one for the
-clusters (one per deployment), and one per deployment for its replicas, so that a replica that comes or goes changes a
-file of a few lines. Facts of Envoy 1.40: envoyproxy.io/docs, and what was seen running.
+One file for the routes (a scope per endpoint, found by the first segment of the path in one look-up) and one for the
+clusters (one per deployment, with its replicas). Not a file per deployment: each file that Envoy watches costs it an
+inotify instance, of which Linux allows a user 128, and without one it aborts. Facts of Envoy 1.40: envoyproxy.io/docs,
+and what was seen running.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,6 @@ ROUTES, CLUSTERS, EPOCH = "routes.json", "clusters.json", "epoch.json"
 _TYPE = "type.googleapis.com/envoy"
 _ROUTE_TYPE = f"{_TYPE}.config.route.v3.ScopedRouteConfiguration"
 _CLUSTER_TYPE = f"{_TYPE}.config.cluster.v3.Cluster"
-_LOAD_TYPE = f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _WAKING_S = 180.0
 _PATHS = (("score", "/score"), ("swagger.json", "/swagger.json"), ("", "/"))
@@ -42,24 +42,17 @@ class Files:
 
     routes: bytes
     clusters: Mapping[str, Json]
-    replicas: Mapping[str, bytes]
 
 
-def render(endpoints: Iterable[EndpointRoute], *, folder: str, server: str) -> Files:
-    """Render everything. `folder` holds the replicas' files; `server` is host:port of the API for token checks."""
+def render(endpoints: Iterable[EndpointRoute], *, server: str) -> Files:
+    """Render everything. `server` is host:port of the API for token checks."""
     known = list(endpoints)
-    pairs = [(endpoint, deployment) for endpoint in known for deployment in endpoint.deployments]
     clusters = {SERVER_CLUSTER: _server_cluster(server)}
-    clusters |= {
-        name: _cluster(name, deployment, folder)
-        for endpoint, deployment in pairs
-        for name in (cluster_name(endpoint.slug, deployment.name),)
-    }
-    replicas = {
-        replicas_file(cluster_name(endpoint.slug, deployment.name)): _replicas(endpoint, deployment)
-        for endpoint, deployment in pairs
-    }
-    return Files(resources([_scope(endpoint) for endpoint in known]), clusters, replicas)
+    for endpoint in known:
+        for deployment in endpoint.deployments:
+            name = cluster_name(endpoint.slug, deployment.name)
+            clusters[name] = _cluster(name, deployment)
+    return Files(resources([_scope(endpoint) for endpoint in known]), clusters)
 
 
 def resources(items: list[Json]) -> bytes:
@@ -78,11 +71,6 @@ def epoch(text: str) -> bytes:
 def cluster_name(slug: str, deployment: str) -> str:
     """Return the name of a deployment's cluster: neither part has a '_', and no dot disturbs the statistics' names."""
     return f"{slug}_{deployment}"
-
-
-def replicas_file(cluster: str) -> str:
-    """Return the name of the file that holds a cluster's replicas."""
-    return f"{cluster}.json"
 
 
 _NOTHING: Json = {
@@ -215,7 +203,7 @@ def _cors(given: Mapping[str, Json]) -> dict[str, Json]:
     return policy
 
 
-def _cluster(name: str, deployment: DeploymentRoute, folder: str) -> dict[str, Json]:
+def _cluster(name: str, deployment: DeploymentRoute) -> dict[str, Json]:
     """As documented, twice as many requests are taken as can be worked on; the next is answered 429.
 
     Envoy counts a request as waiting while its connection is being opened, so with warm connections it takes a third
@@ -226,8 +214,8 @@ def _cluster(name: str, deployment: DeploymentRoute, folder: str) -> dict[str, J
     return {
         "@type": _CLUSTER_TYPE,
         "name": name,
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": watched(f"{folder}/{replicas_file(name)}")},
+        "type": "STATIC",
+        "load_assignment": _replicas(name, deployment),
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
@@ -267,19 +255,14 @@ def _server_cluster(server: str) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _replicas(endpoint: EndpointRoute, deployment: DeploymentRoute) -> bytes:
+def _replicas(cluster: str, deployment: DeploymentRoute) -> dict[str, Json]:
     hosts = []
     for replica in deployment.replicas:
         assert replica.address is not None
         host = _host(replica.address)
         host["metadata"] = {"filter_metadata": {"entrepot": {"secret": replica.secret}}}
         hosts.append(host)
-    load: dict[str, Json] = {
-        "@type": _LOAD_TYPE,
-        "cluster_name": cluster_name(endpoint.slug, deployment.name),
-        "endpoints": [{"lb_endpoints": hosts}] if hosts else [],
-    }
-    return resources([load])
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": hosts}] if hosts else []}
 
 
 def _host(address: str) -> dict[str, Json]:
