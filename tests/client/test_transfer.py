@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.client.failures import FileFailure, NoServer, ServiceFailure
+from entrepot.client.transfers import sink
 from entrepot.client.transfers.downloads import download, is_proving
 from entrepot.client.transfers.hashes import HashCache, snapshot_digest
 from entrepot.client.transfers.ignore import local_files
@@ -72,6 +74,34 @@ def test_a_tree_comes_down_as_it_went_up(plane: Plane, tmp_path: Path, cache: Pa
     got = download(plane.url(), "model", tmp_path / "out")
     assert (got["digest"], got["files"], got["received"]) == (sent["digest"], 44, size_of(source))
     assert contents(tmp_path / "out") == contents(source)
+
+
+@pytest.mark.parametrize("way", ["hashed", "spliced", "spliced while memory was cheap", "no splice here"])
+def test_big_files_come_whole_by_every_way(
+    plane: Plane, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "spliced while memory was cheap":
+        monkeypatch.setattr(sink, "_CHEAP_BYTES_PER_S", 1 << 60)
+    if way == "no splice here":
+        monkeypatch.delattr(os, "splice")
+    source = make_tree(tmp_path / "source")
+    upload(source, plane.url(), at="model", cache_folder=cache)
+    download(plane.url(), "model", tmp_path / "out", proves=way == "hashed")
+    assert contents(tmp_path / "out") == contents(source)
+
+
+@pytest.mark.parametrize("proves", [True, False])
+def test_a_file_that_cannot_be_written_is_told(plane: Plane, tmp_path: Path, cache: Path, proves: bool) -> None:
+    source = make_tree(tmp_path / "source")
+    upload(source, plane.url(), at="model", cache_folder=cache)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, before[1]))
+    try:
+        with pytest.raises(FileFailure, match=r"cannot be written: .*File too large"):
+            download(plane.url(), "model/big", tmp_path / "out", proves=proves)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "out/big").exists()
 
 
 def test_a_known_tree_is_not_sent_again(plane: Plane, tmp_path: Path, cache: Path) -> None:

@@ -144,6 +144,24 @@ class Channel:
         self.left -= done
         return done
 
+    @property
+    def can_splice(self) -> bool:
+        """True when the body arrives as it is and this kernel can move it."""
+        return not self._is_tls and hasattr(os, "splice")
+
+    def splice(self, pipe: int, limit: int) -> int:
+        """Move up to `limit` bytes of the rest of the answer's body, at least one, into a pipe; return their number."""
+        if self._rest:
+            count = os.write(pipe, self._rest[: min(limit, self.left)])
+            self._rest = self._rest[count:]
+        else:
+            assert self._socket is not None
+            count = os.splice(self._socket.fileno(), pipe, min(limit, self.left))
+        if count == 0:
+            raise EOFError("the server closed the connection within a body")
+        self.left -= count
+        return count
+
     def read_exactly(self, size: int) -> bytes:
         """Return so many bytes of the answer's body."""
         buffer = bytearray(size)
