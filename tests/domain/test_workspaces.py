@@ -2,13 +2,14 @@
 
 import pytest
 
-from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict
+from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict, Unsupported
 from entrepot.core.ids import AssetRef, WorkspaceScope
 from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain import computes, datastores, groups, operations, registries, workspaces
 from entrepot.domain.assets import catalog
 from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.surroundings import dependents, hubs
 from entrepot.testing.hub import OWNER
 
 AZURE_BLOB = {"datastoreType": "AzureBlob", "accountName": "x", "containerName": "my-own-container"}
@@ -163,3 +164,45 @@ def test_an_operation_is_told_to_whoever_started_it(hub: Hub, stranger: Principa
     assert (body["status"], body["error"]["message"]) == ("Failed", "no good")
     with pytest.raises(NotFound):
         operations.get(hub, stranger, name)
+
+
+def test_a_project_joins_a_hub_in_its_region_and_keeps_it_from_being_deleted(hub: Hub) -> None:
+    above, below = WorkspaceScope("s1", "rg", "above"), WorkspaceScope("s1", "rg", "below")
+    workspaces.create(hub, OWNER, above, {"kind": "Hub", "location": "eastus"})
+    project = {"kind": "Project", "properties": {"hubResourceId": above.arm_id}}
+    with pytest.raises(InvalidRequest, match="where its hub is"):
+        workspaces.create(hub, OWNER, below, {**project, "location": "westus"})
+    made, _ = workspaces.create(hub, OWNER, below, project)
+    assert made.body["location"] == "eastus"
+    found = workspaces.get(hub, OWNER, above)
+    assert hubs.with_projects(hub, found).body["properties"]["associatedWorkspaces"] == [below.arm_id]
+    with pytest.raises(StateConflict, match="below"):
+        workspaces.delete(hub, OWNER, above)
+    workspaces.delete(hub, OWNER, below)
+    workspaces.delete(hub, OWNER, above)
+
+
+def test_a_project_needs_a_hub_that_is_one_and_may_be_joined(hub: Hub, dev: WorkspaceScope) -> None:
+    scope = WorkspaceScope("s1", "rg", "below")
+    with pytest.raises(InvalidRequest, match="hubResourceId"):
+        workspaces.create(hub, OWNER, scope, {"kind": "Project"})
+    for wrong in (dev.arm_id, dev.arm_id + "-not"):
+        with pytest.raises(NotFound, match="no hub"):
+            workspaces.create(hub, OWNER, scope, {"kind": "Project", "properties": {"hubResourceId": wrong}})
+    with pytest.raises(Unsupported):
+        workspaces.create(hub, OWNER, scope, {"kind": "FeatureStore"})
+
+
+def test_resources_that_a_workspace_names_are_found_and_no_others(hub: Hub, dev: WorkspaceScope) -> None:
+    vault = workspaces.get(hub, OWNER, dev).body["properties"]["keyVault"]
+    found = dependents.get(hub, OWNER, dev.subscription, dev.resource_group, vault)
+    assert (found["id"], found["type"]) == (vault, "Microsoft.KeyVault/vaults")
+    dependents.delete(hub, OWNER, dev.subscription, dev.resource_group, vault)
+    with pytest.raises(NotFound, match="names it"):
+        dependents.get(hub, OWNER, dev.subscription, dev.resource_group, vault + "x")
+
+
+def test_passwords_of_machines_that_nobody_logs_in_to_are_not_kept(hub: Hub, dev: WorkspaceScope) -> None:
+    login = {"userAccountCredentials": {"adminUserName": "u", "adminUserPassword": "secret"}}
+    body = {"properties": {"computeType": "AmlCompute", "properties": login}}
+    assert "secret" not in str(computes.put(hub, OWNER, dev, "big", body)[0].body)

@@ -119,6 +119,9 @@ def _body(
         "modifiedOn": created["createdAt"],
     }
     properties["properties"] = dict(properties.get("properties") or {})
+    if login := properties["properties"].get("userAccountCredentials"):  # nobody logs in here: no secret is kept
+        secrets = ("adminUserPassword", "adminUserSshPublicKey")
+        properties["properties"]["userAccountCredentials"] = {k: v for k, v in login.items() if k not in secrets}
     if properties["computeType"] == "ComputeInstance":
         properties["properties"].setdefault("state", "Running")
     return {

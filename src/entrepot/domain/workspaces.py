@@ -3,9 +3,10 @@
 A workspace has a GUID for life, two datastores with a container each, and the compute target `cpu-cluster`.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from entrepot.core.errors import InvalidRequest, NotFound, StateConflict, Unsupported
+from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, Scope, WorkspaceScope, check_workspace_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
@@ -13,6 +14,7 @@ from entrepot.domain.authorization.visible import listed
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import API_ORIGIN, created_by, home, missing, modified_by, offered_region, open_regions
+from entrepot.domain.surroundings import hubs
 from entrepot.store.documents import Document, Facet, Page, Put, View
 
 Json = Any
@@ -44,11 +46,11 @@ def _create(
         return _update(hub, principal, scope, body, request_id), False
     group_key = groups.key_of(scope.subscription, scope.resource_group)
     access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
-    kind = body.get("kind") or "Default"
-    if kind.lower() != "default":
-        raise Unsupported(f"A workspace of the kind {kind}", instead="Create one of the kind Default.")
-    location = body.get("location") or _group_location(hub, group_key)
+    above = hubs.joined(hub, principal, body, request_id=request_id)
+    location = body.get("location") or (above.body["location"] if above else _group_location(hub, group_key))
     region = offered_region(hub.settings, location)
+    if above and above.body["location"] != region:
+        raise InvalidRequest(f"A project is where its hub is, in {above.body['location']}: got {location}")
     fresh = _new_body(hub, principal, scope, region, body)
     guid = fresh["entrepot"]["guid"]
     stores = datastores.new_defaults(hub, principal, scope, region, guid)
@@ -56,6 +58,7 @@ def _create(
     facets = (
         Facet(group_key.rpartition("/resourcegroups/")[0], "type", "workspace"),
         Facet(REGIONS_SPACE, "workspace", region),
+        *hubs.facets(above),
     )
     documents = hub.documents.commit(
         [
@@ -86,17 +89,20 @@ def list_(
     subscription: str,
     *,
     resource_group: str | None = None,
+    kinds: Collection[str] = (),
     after: str | None = None,
     limit: int = 100,
 ) -> Page:
-    """Return a page of a group's or a subscription's workspaces that the principal may see."""
+    """Return a page of a group's or a subscription's workspaces that the principal may see, of all kinds or some."""
 
     def fetch(after: str | None, limit: int) -> Page:
         if resource_group is not None:
             collection = groups.key_of(subscription, resource_group) + "/workspaces"
-            return hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
-        space = f"subscriptions/{subscription.lower()}"
-        return hub.documents.find(space, "type", "workspace", view=View.ALL, after=after, limit=limit)
+            page = hub.documents.list(collection, view=View.ALL, after=after, limit=limit)
+        else:
+            space = f"subscriptions/{subscription.lower()}"
+            page = hub.documents.find(space, "type", "workspace", view=View.ALL, after=after, limit=limit)
+        return Page(tuple(d for d in page.documents if hubs.kind_of(d.body) in kinds), page.next) if kinds else page
 
     return listed(hub, principal, READ, fetch, after=after, limit=limit)
 
@@ -118,10 +124,10 @@ def _update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, r
             f"Workspace {stored['name']} is in {stored['location']} for life: it cannot move to {location}",
             target="location",
         )
-    for name in ("tags", "identity", "kind", "sku"):
+    for name in ("tags", "identity", "sku"):
         if body.get(name) is not None:
             stored[name] = {**stored[name], **body[name]} if name == "identity" else body[name]
-    fixed = ("workspaceId", "provisioningState", "discoveryUrl", "mlFlowTrackingUri")
+    fixed = ("workspaceId", "provisioningState", "discoveryUrl", "mlFlowTrackingUri", "hubResourceId")
     incoming = (body.get("properties") or {}).items()
     stored["properties"] |= {name: value for name, value in incoming if value is not None and name not in fixed}
     stored["systemData"] = modified_by(stored["systemData"], principal, hub.clock.now())
@@ -133,6 +139,7 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, *, request_id:
     """Delete a workspace with its assets and jobs. Raises NotFound, AccessDenied."""
     document = get(hub, principal, scope)
     access.require(hub, principal, DELETE, scope.key, request_id=request_id)
+    hubs.require_empty(hub, document)
     body = document.body
     record = audit.record(principal, DELETE, target=body["id"], now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([*removal.mark(document), record])

@@ -55,21 +55,38 @@ def check_workspaces() -> None:
     changed = ML.workspaces.begin_update(Workspace(name=name, description="only")).result()
     same((changed.description, changed.display_name), ("only", "New"))
     assert ML.workspaces.get_keys(name) is not None
-    with refused(HttpResponseError, NOT_SUPPORTED):
-        ML.workspaces.begin_diagnose(name).result()
+    same(ML.workspaces.begin_diagnose(name).result().storage_account_results, [])
     ML.workspaces.begin_sync_keys(name).result()
-    ML.workspaces.begin_delete(name, delete_dependent_resources=False).result()
+    ML.workspaces.begin_delete(name, delete_dependent_resources=True).result()
     with refused(ResourceNotFoundError):
         ML.workspaces.get(name)
 
 
 def check_hubs_and_projects() -> None:
-    for kind in (
-        Hub(name=f"hub{SUFFIX}", location="eastus"),
-        Project(name=f"proj{SUFFIX}", location="eastus", hub_id=ML.workspaces.get(ML.workspace_name).id),
-    ):
-        with refused(Exception, NOT_SUPPORTED):
-            ML.workspaces.begin_create(kind).result()
+    made = ML.workspaces.begin_create(Hub(name=f"hub{SUFFIX}", location="eastus", display_name="H")).result()
+    same((type(made), made.display_name), (Hub, "H"))
+    project = ML.workspaces.begin_create(Project(name=f"proj{SUFFIX}", location="eastus", hub_id=made.id)).result()
+    same((type(project), project.hub_id), (Project, made.id))
+    same(ML.workspaces.get(made.name).associated_workspaces, [project.id])
+    for kinds, wanted in (("hub", {made.name}), (["hub", "project"], {made.name, project.name})):
+        found = {each.name for each in ML.workspaces.list(filtered_kinds=kinds)}
+        assert wanted <= found and ML.workspace_name not in found, found
+    at = {name: MLClient(DefaultAzureCredential(), SUBSCRIPTION, GROUP, name) for name in (made.name, project.name)}
+    for name, is_shared in (("ours", True), ("mine", False)):
+        key = ApiKeyConfiguration(key=f"key of {name}")
+        at[made.name].connections.create_or_update(
+            WorkspaceConnection(
+                name=name, type="azure_open_ai", target="https://x", credentials=key, is_shared=is_shared
+            )
+        )
+    same([each.name for each in at[project.name].connections.list()], ["ours"])
+    same(at[project.name].connections.get("ours", populate_secrets=True).credentials.key, "key of ours")
+    with refused(HttpResponseError, "shared by the hub"):
+        at[project.name].connections.delete("ours")
+    with refused(HttpResponseError, project.name):
+        ML.workspaces.begin_delete(made.name, delete_dependent_resources=False).result()
+    for name in (project.name, made.name):
+        ML.workspaces.begin_delete(name, delete_dependent_resources=True, permanently_delete=True).result()
 
 
 def check_registries() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from entrepot.core.errors import InvalidName, InvalidRequest, NotFound
+from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import WorkspaceScope
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import created_by, home, modified_by, writable_home
+from entrepot.domain.surroundings import hubs
 from entrepot.store.documents import ABSENT, Delete, Document, Page, Put, View
 
 Json = Any
@@ -22,6 +23,7 @@ Json = Any
 TYPE = f"{PROVIDER}/workspaces/connections"
 READ, WRITE, DELETE = f"{TYPE}/read", f"{TYPE}/write", f"{TYPE}/delete"
 SECRETS = f"{TYPE}/listsecrets/action"
+_MOST_SHARED = 1000
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{1,63}\Z")
 
 
@@ -31,10 +33,13 @@ def key_of(scope: WorkspaceScope, name: str) -> str:
 
 
 def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Document:
-    """Return a connection, without its credentials. Raises NotFound."""
+    """Return a connection, or the one that a project's hub shares, without its credentials. Raises NotFound."""
     home(hub, scope)
     access.require_visible(hub, principal, READ, scope.key, what=f"Connection {name!r} in {scope}")
     document = hub.documents.get(key_of(scope, name)) if _NAME.match(name) else None
+    if document is None and _NAME.match(name) and (above := hubs.above(hub, scope)):
+        shared = hub.documents.get(key_of(above, name))
+        document = shared if shared and _is_shared(shared) else None
     if document is None:
         raise NotFound(f"There is no connection {name!r} in {scope}")
     return document
@@ -50,10 +55,13 @@ def list_(
     after: str | None = None,
     limit: int = 100,
 ) -> Page:
-    """Return a page of connections; `category` and `target` narrow it."""
+    """Return a page of connections, at its end those that a project's hub shares; `category` and `target` narrow it."""
     home(hub, scope)
     access.require_visible(hub, principal, READ, scope.key, what=f"The {scope}")
     page = hub.documents.list(f"{scope.key}/connections", view=View.ALL, after=after, limit=limit)
+    if page.next is None and (above := hubs.above(hub, scope)):
+        shared = hub.documents.list(f"{above.key}/connections", view=View.ALL, limit=_MOST_SHARED).documents
+        page = Page((*page.documents, *(d for d in shared if _is_shared(d))), None)
     wanted = {name: value.lower() for name, value in (("category", category), ("target", target)) if value}
     shown = (d for d in page.documents if all(str(d.body["properties"].get(n)).lower() == v for n, v in wanted.items()))
     return Page(tuple(shown), page.next)
@@ -91,7 +99,7 @@ def secrets(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *,
     document = get(hub, principal, scope, name)
     body = document.body
     access.require(hub, principal, SECRETS, scope.key, target=body["id"], request_id=request_id)
-    key = _secrets_key(scope, name)
+    key = f"{document.key}/credentials"
     kept = hub.documents.get(key)
     credentials = msgspec.json.decode(hub.sealer.open(kept.body["sealed"], at=key)) if kept else None
     note = audit.record(principal, SECRETS, target=body["id"], now=hub.clock.now(), request_id=request_id)
@@ -104,8 +112,14 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, 
     document = get(hub, principal, scope, name)
     target = document.body["id"]
     access.require(hub, principal, DELETE, scope.key, target=target, request_id=request_id)
+    if document.key != key_of(scope, name):
+        raise StateConflict(f"Connection {name!r} is shared by the hub of {scope}: delete it there")
     note = audit.record(principal, DELETE, target=target, now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([Delete(document.key), Delete(_secrets_key(scope, name)), note])
+
+
+def _is_shared(document: Document) -> bool:
+    return bool(document.body["properties"].get("isSharedToAll"))
 
 
 def _secrets_key(scope: WorkspaceScope, name: str) -> str:

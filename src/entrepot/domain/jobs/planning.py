@@ -143,7 +143,7 @@ class Planner:
         """Return the name of a compute target. Raises NotFound naming those there are, InvalidReference."""
         if not text:
             return SERVERLESS
-        name = text.removeprefix("azureml:")
+        name = text.rpartition("azureml:")[2]  # azure-ai-ml puts its own prefix before one that is there
         if name.startswith(("/", "subscriptions/")):
             head, _, name = name.rpartition("/computes/")
             if head.strip("/").lower() != self.scope.arm_id.strip("/").lower():

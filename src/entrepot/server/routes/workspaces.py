@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, computes, datastores, workspaces
+from entrepot.domain.surroundings import hubs
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import PREFIXES, RESOURCES, SUBSCRIPTION, WORKSPACE, workspace_of
 from entrepot.server.routing import Route
 from entrepot.server.transfers import WRITING, sas_token
 from entrepot.store.documents import Page
 from entrepot.wire.arm import list_query, next_url, page_body
-from entrepot.wire.workspaces import keys, lifetime_s, sas_secrets
+from entrepot.wire.workspaces import diagnosis, keys, lifetime_s, sas_secrets
 
 LIST_KEYS = f"{PROVIDER}/workspaces/listKeys/action"
+DIAGNOSE = f"{PROVIDER}/workspaces/diagnose/read"
 _SECRET_HOURS = 24
 
 
@@ -28,7 +30,8 @@ def _put(call: Call) -> Answer:
 
 
 def _get(call: Call) -> Answer:
-    return reply_document(workspaces.get(call.hub, call.principal, workspace_of(call)))
+    document = workspaces.get(call.hub, call.principal, workspace_of(call))
+    return reply_document(hubs.with_projects(call.hub, document))
 
 
 def _patch(call: Call) -> Answer:
@@ -46,6 +49,7 @@ def _list(call: Call) -> Answer:
     asked = list_query(call.query)
     page = workspaces.list_(
         call.hub, call.principal, call.params["subscription"], resource_group=call.params.get("group"),
+        kinds=[kind.strip().lower() for kind in call.query.get("kind", "").split(",") if kind.strip()],
         after=asked.after, limit=asked.limit,
     )  # fmt: skip
     return _page(call, page)
@@ -63,6 +67,12 @@ def _resync_keys(call: Call) -> Answer:
     """Do nothing, well: no key of a storage account is kept here that could be out of date."""
     workspaces.get(call.hub, call.principal, workspace_of(call))
     return reply_empty(200)
+
+
+def _diagnose(call: Call) -> Answer:
+    """Find nothing amiss: a workspace here depends on no network, key vault or storage account of Azure's."""
+    workspaces.get(call.hub, call.principal, workspace_of(call))
+    return reply({"value": diagnosis()})
 
 
 def _put_datastore(call: Call) -> Answer:
@@ -137,6 +147,7 @@ def _routes() -> Iterator[Route]:
         yield Route("GET", prefix + RESOURCES + "/workspaces", workspaces.READ, _list, inline=True)
         yield Route("POST", workspace + "/listKeys", LIST_KEYS, _list_keys)
         yield Route("POST", workspace + "/resyncKeys", workspaces.READ, _resync_keys)
+        yield Route("POST", workspace + "/diagnose", DIAGNOSE, _diagnose)
         yield Route("PUT", datastore, datastores.WRITE, _put_datastore)
         yield Route("GET", datastore, datastores.READ, _get_datastore, inline=True)
         yield Route("DELETE", datastore, datastores.DELETE, _delete_datastore)

@@ -1,0 +1,1 @@
+"""What stands around workspaces: hubs above them, and the resources of Azure that their documents name."""
