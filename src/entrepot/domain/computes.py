@@ -18,6 +18,7 @@ _KINDS = ("AmlCompute", "ComputeInstance")
 READ = f"{PROVIDER}/workspaces/computes/read"
 WRITE = f"{PROVIDER}/workspaces/computes/write"
 DELETE = f"{PROVIDER}/workspaces/computes/delete"
+SWITCHES = {verb: f"{PROVIDER}/workspaces/computes/{verb}/action" for verb in ("start", "stop", "restart")}
 
 
 def key_of(scope: WorkspaceScope, name: str) -> str:
@@ -75,16 +76,17 @@ def put(
 
 
 def switch(
-    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, state: str, *, request_id: str = ""
+    hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, verb: str, *, request_id: str = ""
 ) -> None:
-    """Note that a compute instance is Running or Stopped. Raises NotFound, InvalidRequest for a cluster."""
+    """Note that a compute instance starts, stops or restarts. Raises NotFound, InvalidRequest for a cluster."""
     document = get(hub, principal, scope, name)
-    access.require(hub, principal, WRITE, scope.key, request_id=request_id)
+    action = SWITCHES[verb]
+    access.require(hub, principal, action, scope.key, target=document.body["id"], request_id=request_id)
     body = document.body
     if body["properties"]["computeType"] != "ComputeInstance":
         raise InvalidRequest(f"Compute {name!r} is a cluster: only compute instances are started and stopped")
-    body["properties"]["properties"]["state"] = state
-    note = audit.record(principal, WRITE, target=body["id"], now=hub.clock.now(), request_id=request_id)
+    body["properties"]["properties"]["state"] = "Stopped" if verb == "stop" else "Running"
+    note = audit.record(principal, action, target=body["id"], now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([Put(document.key, body, match=document.revision), note])
 
 

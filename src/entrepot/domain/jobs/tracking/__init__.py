@@ -9,6 +9,7 @@ from typing import Any
 
 from entrepot.core.errors import Unsupported
 from entrepot.core.ids import WorkspaceScope
+from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
@@ -22,6 +23,7 @@ __all__ = ["artifact_place", "handle"]
 Json = Any
 _Endpoint = Callable[[Session, Mapping[str, Json]], Json]
 
+METRICS = f"{PROVIDER}/workspaces/metrics/resource/write"
 _FEATURES = ("workspaces_enabled", "trace_archival_enabled", "multipart_uploads_enabled", "multipart_downloads_enabled")
 
 
@@ -80,23 +82,35 @@ def handle(
         access.require(hub, principal, records.READ, scope.key)
         return reading(session, body)
     if writing := _WRITING.get(endpoint):
-        access.require(hub, principal, records.WRITE, scope.key)
+        is_metrics = _is_metrics(endpoint, body) and not access.allowed(hub, principal, records.WRITE, scope.key)
+        action = METRICS if is_metrics else records.WRITE
+        access.require(hub, principal, action, scope.key)
         answer = writing(session, body)
-        _note(session, body, endpoint)
+        _note(session, body, endpoint, action)
         return answer
     head, _, rest = endpoint.partition("/")
     if head == "logged-models":
         answer = logged_models.one(session, rest.split("/"), body, method=method)
         if method != "GET":
-            _note(session, body, endpoint)
+            _note(session, body, endpoint, records.WRITE)
         return answer
     raise Unsupported(f"MLflow's {endpoint}")
 
 
-def _note(session: Session, body: Mapping[str, Json], endpoint: str) -> None:
+def _is_metrics(endpoint: str, body: Mapping[str, Json]) -> bool:
+    """Say whether a call writes metrics of runs and nothing else, for which a role of its own is enough."""
+    if endpoint == "runs/log-metric":
+        return not body.get("model_id")
+    metrics = body.get("metrics")
+    if endpoint != "runs/log-batch" or body.get("params") or body.get("tags") or not isinstance(metrics, list):
+        return False
+    return all(isinstance(metric, dict) and not metric.get("model_id") for metric in metrics)
+
+
+def _note(session: Session, body: Mapping[str, Json], endpoint: str, action: str) -> None:
     """Have a write in the audit trail soon: metrics come by the thousand, and none waits for it."""
     run = body.get("run_id") or body.get("run_uuid")
     target = f"{session.scope.arm_id}/jobs/{run}" if isinstance(run, str) else session.scope.arm_id
     now = session.hub.clock.now()
     details = {"mlflow": endpoint}
-    session.hub.notes.note(audit.entry(session.principal, records.WRITE, target=target, now=now, details=details))
+    session.hub.notes.note(audit.entry(session.principal, action, target=target, now=now, details=details))

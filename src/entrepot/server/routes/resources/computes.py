@@ -15,9 +15,9 @@ _LOCATION = f"{SUBSCRIPTION}/providers/{PROVIDER}/locations/{{location}}"
 _ASKED = "tells what every job sees of this machine, and no account has quotas here"
 
 
-def _switch(state: str, call: Call) -> Answer:
+def _switch(verb: str, call: Call) -> Answer:
     computes.switch(
-        call.hub, call.principal, workspace_of(call), call.params["compute"], state, request_id=call.request_id
+        call.hub, call.principal, workspace_of(call), call.params["compute"], verb, request_id=call.request_id
     )
     # azure-ai-ml 1.35 wants to wait for this one
     location = call.url(f"{call.path.rpartition('/')[0]}/switched").encode()
@@ -47,8 +47,8 @@ def _none(_call: Call) -> Answer:
 def _routes() -> Iterator[Route]:
     for prefix in PREFIXES:
         compute = prefix + WORKSPACE + "/computes/{compute}"
-        for verb, state in (("start", "Running"), ("stop", "Stopped"), ("restart", "Running")):
-            yield Route("POST", f"{compute}/{verb}", f"{computes.WRITE[:-6]}/{verb}/action", partial(_switch, state))
+        for verb, action in computes.SWITCHES.items():
+            yield Route("POST", f"{compute}/{verb}", action, partial(_switch, verb))
         yield Route("GET", compute + "/switched", computes.READ, _switched, inline=True)
         yield Route("POST", compute + "/listNodes", computes.READ, _nodes)
         yield Route("GET", prefix + _LOCATION + "/vmSizes", None, _sizes, inline=True, reason=_ASKED)
