@@ -71,7 +71,9 @@ def _resync_keys(call: Call) -> Answer:
 
 def _diagnose(call: Call) -> Answer:
     """Find nothing amiss: a workspace here depends on no network, key vault or storage account of Azure's."""
-    workspaces.get(call.hub, call.principal, workspace_of(call))
+    scope = workspace_of(call)
+    workspaces.get(call.hub, call.principal, scope)
+    access.require(call.hub, call.principal, DIAGNOSE, scope.key, request_id=call.request_id)
     return reply({"value": diagnosis()})
 
 
