@@ -1,4 +1,4 @@
-"""The five asset kinds as one table: routes, RBAC actions, CLI verbs and replication follow from a row here."""
+"""The asset kinds as one table: routes, RBAC actions, CLI verbs and replication follow from a row here."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,16 @@ COMPONENT = Kind("component", "components", "Component")
 DATA = Kind("data", "data", "Data asset")
 CODE = Kind("code", "codes", "Code", is_listed=False)
 
+DEPLOYMENT_TEMPLATE = Kind("deployment-template", "deploymenttemplates", "Deployment template")
+
 KINDS: tuple[Kind, ...] = (MODEL, ENVIRONMENT, COMPONENT, DATA, CODE)
+REGISTRY_KINDS: tuple[Kind, ...] = (*KINDS, DEPLOYMENT_TEMPLATE)
+"""What a registry holds: the five kinds that workspaces hold too, and templates, which are at home nowhere else."""
 BY_PLURAL: dict[str, Kind] = {kind.plural: kind for kind in KINDS}
 BY_NOUN: dict[str, Kind] = {kind.noun: kind for kind in KINDS}
 
 # The documents say /component/ and /environment/ in places (MicrosoftDocs/azure-docs#118796): read, never written.
-_SPELLINGS: dict[str, Kind] = {**{k.plural: k for k in KINDS}, "model": MODEL, "environment": ENVIRONMENT,
+_SPELLINGS: dict[str, Kind] = {**{k.plural: k for k in REGISTRY_KINDS}, "model": MODEL, "environment": ENVIRONMENT,
                                "component": COMPONENT, "code": CODE}  # fmt: skip
 
 

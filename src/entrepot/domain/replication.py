@@ -11,7 +11,7 @@ from entrepot.core.clock import to_iso
 from entrepot.core.digests import Digest
 from entrepot.core.errors import BlobMissing, NotFound, RegistryRegionNotSupported, StateConflict
 from entrepot.core.ids import AssetRef, Region, RegistryScope
-from entrepot.core.nouns import KINDS
+from entrepot.core.nouns import REGISTRY_KINDS
 from entrepot.domain import access
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
@@ -202,7 +202,7 @@ def _check_unused(hub: Hub, found: Home, region: Region) -> None:
         raise StateConflict(f"{region} is the primary region of registry {name} and cannot be removed from it")
     is_empty = all(
         not hub.documents.list(f"{found.key}/{kind.plural}", view=View.ALL, order=Order.KEY, limit=1).documents
-        for kind in KINDS
+        for kind in REGISTRY_KINDS
     )
     if is_empty:
         return

@@ -67,7 +67,7 @@ from entrepot.server.routes import (
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
 from entrepot.server.routes.governance import access, audit
-from entrepot.server.routes.resources import computes, connections, dependents
+from entrepot.server.routes.resources import computes, connections, dependents, deployment_templates
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
 from entrepot.server.site import Addresses, Site, client_variables, spellings
@@ -88,7 +88,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections, dependents, audit, tags,
+    computes, connections, dependents, deployment_templates, audit, tags,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""

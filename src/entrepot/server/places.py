@@ -13,6 +13,20 @@ ALIAS = "/mferp/managementfrontend"
 PREFIXES = ("", ALIAS)
 """Azure's own front end answers under the longer one; registry clients are told to use it."""
 
+_ASSET_SERVICE = "/genericasset/v2.0"
+ASSET_SERVICES = (_ASSET_SERVICE, "/regions/{host}" + _ASSET_SERVICE)
+"""Azure's asset service; the second is where clients find it who go by a registry's region (`region_address`)."""
+
+
+def region_address(api: str, region: str) -> str:
+    """Return what discovery tells as a registry's primary region, given the origin that was asked.
+
+    azure-ai-ml 1.35 calls `https://<primary region>.api.azureml.ms`, a host that nobody here owns, and no setting
+    changes it. A place of this server in front of that suffix brings it here. Over plain HTTP it is the region's name.
+    """
+    scheme, _, host = api.partition("://")
+    return f"{host}/regions/{region}" if scheme == "https" else region
+
 
 def workspace_of(call: Call) -> WorkspaceScope:
     """Return the workspace that the path names."""

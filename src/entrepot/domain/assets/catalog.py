@@ -21,6 +21,7 @@ from entrepot.domain import access, audit, environments, lineage
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.kind import MUTABLE
 from entrepot.domain.assets.kinds import rules_of
+from entrepot.domain.assets.publishing import bindings
 from entrepot.domain.assets.publishing.drafting import draft
 from entrepot.domain.assets.publishing.publication import Order, publish, publish_all, updated
 from entrepot.domain.assets.publishing.shelves import shelf_of
@@ -124,6 +125,7 @@ def update(hub: Hub, principal: Principal, ref: AssetRef, properties: Json, *, r
     action = access.asset_action(ref.scope.key, ref.kind, "write")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     given = {name: value for name, value in properties.items() if value is not None}
+    bindings.bind(hub, principal, ref, given, document.body["properties"])
 
     def attempt() -> Document:
         now = hub.clock.now()

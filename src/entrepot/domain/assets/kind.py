@@ -17,7 +17,10 @@ from entrepot.store.documents import Change, Link
 Json = Any
 Properties = dict[str, Json]
 
-MUTABLE = frozenset({"description", "tags", "isArchived", "isAnonymous", "properties", "stage"})
+TEMPLATES = ("defaultDeploymentTemplate", "allowedDeploymentTemplates")
+"""Which deployment templates are meant for a model: as in Azure, this may change without a new version of it."""
+
+MUTABLE = frozenset({"description", "tags", "isArchived", "isAnonymous", "properties", "stage", *TEMPLATES})
 """What a later PUT may change or repeat at will; everything else is content, fixed when the version is made."""
 
 SERVER_FILLED = frozenset(

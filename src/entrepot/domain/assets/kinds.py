@@ -1,10 +1,11 @@
-"""The five kinds' rules as one table: to add a kind, add a module and a row here."""
+"""The kinds' rules as one table: to add a kind, add a module and a row here."""
 
 from collections.abc import Mapping
 
-from entrepot.core.nouns import CODE, COMPONENT, DATA, ENVIRONMENT, MODEL, Kind
+from entrepot.core.nouns import CODE, COMPONENT, DATA, DEPLOYMENT_TEMPLATE, ENVIRONMENT, MODEL, Kind
 from entrepot.domain.assets import code, component, data, environment, model
 from entrepot.domain.assets.kind import Rules
+from entrepot.domain.assets.templates import template
 
 _RULES: Mapping[Kind, Rules] = {
     MODEL: model.RULES,
@@ -12,6 +13,7 @@ _RULES: Mapping[Kind, Rules] = {
     COMPONENT: component.RULES,
     DATA: data.RULES,
     CODE: code.RULES,
+    DEPLOYMENT_TEMPLATE: template.RULES,
 }
 
 

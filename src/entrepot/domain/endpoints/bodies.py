@@ -67,9 +67,9 @@ def deployment_properties(given: Mapping[str, Json]) -> dict[str, Json]:
     return kept | {
         "endpointComputeType": kind,
         "environmentVariables": dict(variables),
-        "requestSettings": _request_settings(kept.get("requestSettings") or {}),
-        "livenessProbe": _probe(kept.get("livenessProbe") or {}, "livenessProbe"),
-        "readinessProbe": _probe(kept.get("readinessProbe") or {}, "readinessProbe"),
+        "requestSettings": request_settings(kept.get("requestSettings") or {}),
+        "livenessProbe": probe(kept.get("livenessProbe") or {}, "livenessProbe"),
+        "readinessProbe": probe(kept.get("readinessProbe") or {}, "readinessProbe"),
         "scaleSettings": _scale_settings(kept.get("scaleSettings") or {}),
         "appInsightsEnabled": bool(kept.get("appInsightsEnabled")),
         "properties": kept.get("properties") or {},
@@ -96,7 +96,8 @@ def timeout_s(properties: Mapping[str, Json]) -> float:
     return found
 
 
-def _request_settings(given: Json) -> dict[str, Json]:
+def request_settings(given: Json) -> dict[str, Json]:
+    """Return request settings with their defaults. Raises InvalidRequest."""
     settings = {"requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1, "maxQueueWait": "PT0.5S"}
     settings |= {name: value for name, value in given.items() if value is not None}
     timeout = read_duration(settings["requestTimeout"]) or 0
@@ -115,7 +116,8 @@ def _request_settings(given: Json) -> dict[str, Json]:
     return settings
 
 
-def _probe(given: Json, field: str) -> dict[str, Json]:
+def probe(given: Json, field: str) -> dict[str, Json]:
+    """Return a probe with its defaults. Raises InvalidRequest that names the field."""
     probe = _PROBE | {name: value for name, value in given.items() if value is not None}
     for name in _PROBE_DURATIONS:
         read_duration(probe[name])

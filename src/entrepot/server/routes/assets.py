@@ -1,10 +1,18 @@
-"""Routes of all five asset kinds in both scopes: one set of handlers, bound to a kind and mounted in each scope."""
+"""Routes of all asset kinds: one set of handlers, bound to a kind and mounted in each scope that has it."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, AssetPointer, AssetRef, RegistryScope
-from entrepot.core.nouns import CODE, KINDS, Kind, registry_action, workspace_action
+from entrepot.core.nouns import (
+    CODE,
+    DEPLOYMENT_TEMPLATE,
+    KINDS,
+    REGISTRY_KINDS,
+    Kind,
+    registry_action,
+    workspace_action,
+)
 from entrepot.domain.assets import catalog, sharing, uploads
 from entrepot.domain.assets.publishing.publication import Order
 from entrepot.server.calls import Answer, Call, Gathered, Handler, reply_document, reply_empty, reply_raw
@@ -163,6 +171,8 @@ def _of_kind(kind: Kind, scope: str) -> Iterator[Route]:
     yield route("GET", container, "read", _get_container, inline=True)
     yield route("PUT", container, "write", _put_container)
     yield route("PATCH", container, "write", _put_container)
+    if kind is DEPLOYMENT_TEMPLATE:  # it has no bytes to send, and no workspace to come from
+        return
     yield route("POST", version + "/startPendingUpload", "write", _start_upload)
     yield route("POST", version + "/datarefs", "read", _start_reading)
     yield route("POST", version + "/share", "read", _share)
@@ -172,6 +182,7 @@ def _routes() -> Iterator[Route]:
     for prefix in PREFIXES:
         for kind in KINDS:
             yield from _of_kind(kind, prefix + WORKSPACE)
+        for kind in REGISTRY_KINDS:
             yield from _of_kind(kind, prefix + REGISTRY)
         registry = prefix + REGISTRY
         references = "/{name}/versions/{version}"

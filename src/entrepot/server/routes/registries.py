@@ -3,7 +3,7 @@
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import registries
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
-from entrepot.server.places import PREFIXES, REGISTRY, RESOURCES, SUBSCRIPTION
+from entrepot.server.places import PREFIXES, REGISTRY, RESOURCES, SUBSCRIPTION, region_address
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url, page_body
 
@@ -44,7 +44,8 @@ def _delete(call: Call) -> Answer:
 
 
 def _discovery(call: Call) -> Answer:
-    return reply(registries.discovery(call.hub, call.params["registry"]))
+    found = registries.discovery(call.hub, call.params["registry"])
+    return reply(found | {"primaryRegion": region_address(call.origins.api, found["location"])})
 
 
 ROUTES = (

@@ -6,12 +6,13 @@ from typing import Any
 from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
-from entrepot.core.nouns import COMPONENT, DATA, ENVIRONMENT, MODEL
+from entrepot.core.nouns import COMPONENT, DATA, DEPLOYMENT_TEMPLATE, ENVIRONMENT, MODEL
 from entrepot.domain import datastores, lineage
 from entrepot.domain.assets import provenance, references, sources
 from entrepot.domain.assets.environment import build_digest
 from entrepot.domain.assets.kind import Content, Draft, Properties, Rules, address_in, with_address
 from entrepot.domain.assets.kinds import rules_of
+from entrepot.domain.assets.publishing import bindings
 from entrepot.domain.assets.stock import Source, keep
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import BLOB_ORIGIN, Home
@@ -41,6 +42,8 @@ def draft(
         raise InvalidRequest(f"{ref} has no path: properties.{field} is missing", target=field)
     if ref.kind is COMPONENT:
         return _with_references(hub, principal, found)
+    if ref.kind in (MODEL, DEPLOYMENT_TEMPLATE):
+        bindings.bind(hub, principal, ref, kept, existing.body["properties"] if existing else {})
     if ref.kind is ENVIRONMENT:
         found.ours["build"] = {"digest": build_digest(kept, found.ours)}
     return found

@@ -18,7 +18,7 @@ from entrepot.domain import access, audit, environments, replication
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.code import client_hash
 from entrepot.domain.assets.kind import Draft
-from entrepot.domain.assets.publishing import comparison
+from entrepot.domain.assets.publishing import bindings, comparison
 from entrepot.domain.assets.publishing.shelves import Shelf, move_latest, shelf_of, tag_facets, type_of
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
@@ -174,6 +174,7 @@ def _created(hub: Hub, principal: Principal, draft: Draft, shelf: Shelf, now: fl
     return [
         Put(ref.key, body, match=0, is_archived=is_archived, facets=_facets(ref, properties, ours)),
         *draft.links,
+        *bindings.links(ref, properties),
         *draft.changes,
         *(replication.items(ref.key, states) if states else ()),
         *environments.build_items(hub, ref, body),
@@ -225,7 +226,8 @@ def updated(
         shelf.lead_with(body["name"], properties["tags"])
     ref = reading.ref_of(body)
     facets = _facets(ref, properties, body["entrepot"])
-    return [Put(existing.key, body, match=existing.revision, is_archived=is_archived, facets=facets)]
+    put = Put(existing.key, body, match=existing.revision, is_archived=is_archived, facets=facets)
+    return [put, *bindings.links(ref, fields)]
 
 
 def _facets(ref: AssetRef, properties: dict[str, Json], ours: dict[str, Json]) -> tuple[Facet, ...]:

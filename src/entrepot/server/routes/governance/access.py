@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from entrepot.core.nouns import KINDS
+from entrepot.core.nouns import KINDS, REGISTRY_KINDS
 from entrepot.domain.authorization import assignments, definitions, denials, insight
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import GROUP, REGISTRY, SUBSCRIPTION, WORKSPACE
@@ -130,9 +130,9 @@ def _scopes() -> Iterator[str]:
     yield ""
     yield SUBSCRIPTION
     yield GROUP
-    for home in (WORKSPACE, REGISTRY):
+    for home, kinds in ((WORKSPACE, KINDS), (REGISTRY, REGISTRY_KINDS)):
         yield home
-        for kind in KINDS:
+        for kind in kinds:
             yield f"{home}/{kind.plural}/{{name}}"
             yield f"{home}/{kind.plural}/{{name}}/versions/{{version}}"
 
