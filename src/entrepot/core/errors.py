@@ -147,6 +147,12 @@ class TooLarge(EntrepotError):
     code = "RequestEntityTooLarge"
 
 
+class TemplateLimitExceeded(InvalidRequest):
+    """A deployment asks for what its deployment template does not allow; the message names the limit."""
+
+    code = "DeploymentTemplateLimitExceeded"
+
+
 class Unsupported(EntrepotError):
     """A real thing of Azure ML that this server does not do."""
 

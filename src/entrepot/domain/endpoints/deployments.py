@@ -11,7 +11,7 @@ from entrepot.core.errors import NotFound, StateConflict
 from entrepot.core.ids import check_deployment_name
 from entrepot.domain import access, audit, lineage, operations
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, endpoints, resolution, rollouts
+from entrepot.domain.endpoints import bodies, endpoints, resolution, rollouts, templating
 from entrepot.domain.endpoints.announcements import deployment_changed, gateways_changed, replicas_wanted
 from entrepot.domain.endpoints.places import (
     DEPLOYMENT_DELETE,
@@ -73,7 +73,8 @@ def put(
 ) -> Written:
     """Create a deployment from an ARM body, or replace it: new replicas first, then the old ones go.
 
-    Raises InvalidRequest, NotFound for what it names, StateConflict while it or its endpoint is being deleted.
+    Raises InvalidRequest, TemplateLimitExceeded, NotFound for what it names, StateConflict while it or its endpoint is
+    being deleted.
     """
     check_deployment_name(ref.name)
     writable_home(hub, ref.endpoint.scope)
@@ -81,9 +82,9 @@ def put(
     known = hub.documents.get(DeploymentRef(endpoint, ref.name).key)
     ref = deployment_of(known.body["id"]) if known else DeploymentRef(endpoint, ref.name)
     access.require(hub, principal, DEPLOYMENT_WRITE, endpoint.scope.key, target=ref.id, request_id=request_id)
-    given = body.get("properties") or {}
-    properties = bodies.deployment_properties(given)
-    resolved = resolution.resolve(hub, principal, endpoint.scope, properties)
+    applied = templating.apply(hub, principal, endpoint.scope, body, before=known.body if known else {})
+    properties = bodies.deployment_properties(applied.properties)
+    resolved = applied.bound(resolution.resolve(hub, principal, endpoint.scope, properties))
     properties |= resolved.fields
     recipes.scale_of(properties)
     if properties.get("rollout"):
@@ -92,7 +93,8 @@ def put(
 
     def attempt() -> Written:
         existing = hub.documents.get(ref.key)
-        fresh = _fresh_body(hub, principal, ref, body, properties, resolved, existing)
+        fresh = _fresh_body(hub, principal, ref, {**body, "sku": applied.sku}, properties, resolved, existing)
+        fresh["entrepot"]["own"] = applied.own
         return _written(hub, principal, ref, fresh, resolved, existing, request_id)
 
     return settled(attempt)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from entrepot.domain.endpoints import bodies, endpoints, secrets
+from entrepot.domain.endpoints import bodies, endpoints, secrets, templating
 from entrepot.domain.endpoints.places import SPACE, EndpointRef
 from entrepot.domain.endpoints.replicas import records
 from entrepot.domain.endpoints.replicas.records import Replica
@@ -33,6 +33,7 @@ class DeploymentRoute:
     instances: int
     replicas: tuple[Replica, ...]
     key: str = ""
+    scoring_path: str = ""  # beside /score
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +115,5 @@ def _deployment(hub: Hub, document: Document) -> DeploymentRoute:
         instances=instances,
         replicas=tuple(replica for replica in replicas if replica.is_routable),
         key=document.key,
+        scoring_path=templating.scoring_path(properties),
     )

@@ -131,10 +131,11 @@ def _routes(endpoint: EndpointRoute, deployment: DeploymentRoute) -> list[Json]:
     """Return a deployment's routes, chosen by the header that scoring.lua sets; mirrored ones go before."""
     picked = {"name": PICK, "string_match": {"exact": deployment.name}}
     found = []
-    for path, behind in _PATHS:
+    scored = ((deployment.scoring_path, "/score"),) if deployment.scoring_path else ()
+    for path, behind in (*_PATHS, *scored):
         match: dict[str, Json] = {"path": f"/{endpoint.slug}/{path}", "headers": [picked]}
         action = _action(endpoint, deployment, behind)
-        if endpoint.mirror and path == "score":
+        if endpoint.mirror and behind == "/score":
             unnamed = {"name": NAMED, "present_match": False}
             mirrored = action | {"request_mirror_policies": _mirrors(endpoint)}
             found.append(_route({**match, "headers": [picked, unnamed]}, mirrored, deployment))
