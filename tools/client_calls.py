@@ -18,6 +18,7 @@ from mlflow.protos.service_pb2 import MlflowService
 
 _BUILDER = re.compile(r"build_(\w+)_request\(")
 _URL = re.compile(r'_url = (?:kwargs\.pop\(\s*"template_url",\s*)?"([^"]+)"')
+_BASE = re.compile(r'_endpoint = "\{endpoint\}([^"]+)"')
 _METHOD = re.compile(r'HttpRequest\(\s*method="(\w+)"')
 
 
@@ -28,10 +29,12 @@ def of_azure() -> Iterator[tuple[str, str, str, str]]:
         if "aio" in file.parts:
             continue
         family = file.relative_to(top).parts[0]
+        client = file.parent.parent / "_client.py"
+        base = _BASE.search(client.read_text()) if client.exists() else None
         for part in re.split(r"^def ", file.read_text(), flags=re.MULTILINE)[1:]:
             name, url, method = _BUILDER.match(part), _URL.search(part), _METHOD.search(part)
             if name and url and method:
-                yield family, name[1], method[1], url[1]
+                yield family, name[1], method[1], (base[1] if base else "") + url[1]
 
 
 def of_mlflow() -> Iterator[tuple[str, str, str, str]]:

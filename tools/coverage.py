@@ -63,7 +63,7 @@ class Call:
         parts = [part for part in self.template.split("/") if part and not part.startswith("{")]
         if self.family == "mlflow":
             return next(part for part in parts[2:] if part != "mlflow") if len(parts) > 2 else parts[-1]
-        words = [part for part in parts if part not in ("subscriptions", "resourceGroups", "providers")]
+        words = [part for part in parts if part not in ("genericasset", "subscriptions", "resourceGroups", "providers")]
         words = [word for word in words if not word.startswith("Microsoft.") and not re.fullmatch(r"v\d\.\d", word)]
         is_inner = len(words) > 1 and words[0] in ("workspaces", "registries", "locations")
         return "/".join(words[:2]) if is_inner else words[0] if words else "providers"
