@@ -30,6 +30,7 @@ Later = Callable[[Receive, Send], Awaitable[None]]
 
 KEY_HEADER = b"x-entrepot-replica"
 _KNOWN = frozenset((KEY_HEADER, b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
+_LONG = frozenset((b"expect", b"upgrade", b"transfer-encoding"))
 _LONGEST_ID = 100
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 _FAILED = (b"x-ms-run-function-failed", b"True")
@@ -115,22 +116,27 @@ class Application:
         finally:
             self._end(time.perf_counter() - began)
 
-    def is_short(self, scope: Scope, length_limit: int) -> bool:
-        """Say whether a request may be answered by `answer_now`: it has the key, and its body comes in one piece."""
-        if self._pool is not None or scope["path"] != "/score" or scope["method"] != "POST":
-            return False
-        key = length = b""
-        for name, value in scope["headers"]:
-            if name == KEY_HEADER:
-                key = value
+    def known_if_short(self, headers: Headers, length_limit: int) -> Optional[Dict[bytes, bytes]]:
+        """Return the headers that are known here when a POST to /score may go to `answer_now`, else None.
+
+        It may when it has the key, its length is given and small, and it waits for no leave to send its body.
+        """
+        if self._pool is not None:
+            return None
+        known, length = {}, b""
+        for name, value in headers:
+            if name in _KNOWN:
+                known[name] = value
             elif name == b"content-length":
                 length = value
+            elif name in _LONG:
+                return None
         is_small = len(length) < 10 and length.isdigit() and int(length) <= length_limit
-        return is_small and hmac.compare_digest(key, self._key)
+        return known if is_small and hmac.compare_digest(known.get(KEY_HEADER, b""), self._key) else None
 
-    def answer_now(self, scope: Scope, body: bytes) -> "Answer | Later":
+    def answer_now(self, scope: Scope, body: bytes, known: Dict[bytes, bytes]) -> "Answer | Later":
         """Run a short request to its answer, or to what is left to do when run() is a coroutine or streams."""
-        extra = self._identified({name: value for name, value in scope["headers"] if name in _KNOWN})
+        extra = self._identified(known)
         if isinstance(extra, Answer):
             return extra
         self._begin()
