@@ -30,6 +30,7 @@ NOUNS = {
     "account": "subscription",
     "assignment": "role assignment",
     "audit": "audit entry",
+    "secrets": "secret",
     "definition": "role definition",
     "deny-assignment": "deny assignment",
     "role": "role",
@@ -75,6 +76,7 @@ GROUPS = {
     "ad": "The directory.",
     "ad signed-in-user": "Who you are in the directory.",
     "audit": "Who did what, and what was refused.",
+    "secrets": "The key that seals secrets at rest.",
     "configure": "Defaults for the options of all commands.",
     "deployment": "ARM templates.",
     "deployment group": "Deploy ARM templates to a resource group.",
@@ -103,7 +105,7 @@ GROUPS = {
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "env", "run", "access", "audit")),
+    ("The server", ("up", "down", "status", "env", "run", "access", "audit", "secrets")),
     ("Machine learning", ("ml",)),
     ("As in az: who", ("account", "ad", "login", "logout", "role")),
     ("As in az: what", ("deployment", "group", "provider", "resource", "rest", "tag")),
@@ -154,6 +156,7 @@ COMMANDS = {
     "audit export": "Write entries of the audit trail as JSON lines, oldest first.",
     "audit list": "List the newest entries of the audit trail.",
     "audit trim": "Remove old entries of the audit trail; the rest goes on to verify.",
+    "secrets rotate": "Seal every secret of the server with a new key; may be run again after a crash.",
     "audit verify": "Tell whether the audit trail is as it was written; fails when it is not.",
     "access who-can": "Tell who may do something at a scope, or holds a role there, and why.",
     "account clear": "Forget which subscription was set.",

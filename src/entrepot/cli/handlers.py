@@ -43,6 +43,7 @@ MODULES: dict[str, str] = {
     "tag": "arm.tags create delete list update",
     "role": "access.roles create delete list show update",
     "audit": "access.trail export list trim verify",
+    "secrets": "access.sealing rotate",
     "access": "access.questions check who-can",
     "configure": "configuring configure",
     "rest": "rest rest",

@@ -29,7 +29,6 @@ from entrepot.domain.jobs.staging import JobIdentity
 from entrepot.domain.schedules import firing
 from entrepot.domain.schedules.schedules import QUEUE as SCHEDULE_QUEUE
 from entrepot.domain.scopes import known_regions
-from entrepot.domain.secrets.sealing import Sealer
 from entrepot.domain.work import Handler, Workers
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
@@ -43,7 +42,7 @@ from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.inner.requests import Requests
-from entrepot.server.keys import load_key, load_keys, load_token
+from entrepot.server.keys import load_key, load_token, open_sealer
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     arm,
@@ -66,7 +65,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
-from entrepot.server.routes.governance import access, audit
+from entrepot.server.routes.governance import access, audit, secrets
 from entrepot.server.routes.resources import computes, connections, dependents, deployment_templates
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
@@ -88,7 +87,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections, dependents, deployment_templates, audit, tags,
+    computes, connections, dependents, deployment_templates, audit, tags, secrets,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
 """All routes of the server."""
@@ -177,7 +176,7 @@ def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depot
         settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python,
         environments=settings.environments,
     )  # fmt: skip
-    sealer = Sealer(partial(load_keys, settings.home / "keys" / "secrets.key", given=settings.secrets_key))
+    sealer = open_sealer(settings.home / "keys" / "secrets.key", given=settings.secrets_key)
     hub = Hub(settings, clock, documents, depots, containers, {backend.name: backend}, new_id, sealer)
     return hub
 

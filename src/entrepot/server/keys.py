@@ -4,9 +4,11 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from entrepot.core.errors import InvalidRequest
+from entrepot.domain.secrets.sealing import KeyFile, Sealer
 
 
 def load_key(file: Path, *, size_bytes: int = 32) -> bytes:
@@ -38,10 +40,20 @@ def load_keys(file: Path, *, given: str = "") -> tuple[bytes, ...]:
     return keys
 
 
+def open_sealer(file: Path, *, given: str = "") -> Sealer:
+    """Return what seals with the keys `given` as text, which are changed elsewhere, or with those kept in `file`."""
+    own = None if given else KeyFile(partial(add_key, file), partial(retire_keys, file))
+    return Sealer(partial(load_keys, file, given=given), file=own)
+
+
 def add_key(file: Path) -> None:
-    """Make a new key the newest of a file's, and keep the one before it."""
-    fresh = secrets.token_hex(32)
-    write_private(file, "\n".join([fresh, *(key.hex() for key in load_keys(file)[:1])]))
+    """Make a new key the newest of a file's, and keep the others: something may be sealed with them still."""
+    write_private(file, "\n".join([secrets.token_hex(32), *(key.hex() for key in load_keys(file))]))
+
+
+def retire_keys(file: Path) -> None:
+    """Keep the two newest keys of a file: one that still wrote with the older of them may have been overtaken."""
+    write_private(file, "\n".join(key.hex() for key in load_keys(file)[:2]))
 
 
 def write_private(file: Path, text: str) -> None:

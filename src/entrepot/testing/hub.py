@@ -12,8 +12,7 @@ from entrepot.domain.assets import sources, uploads
 from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import known_regions
-from entrepot.domain.secrets.sealing import Sealer
-from entrepot.server.keys import load_keys
+from entrepot.server.keys import open_sealer
 from entrepot.store import paths, snapshots
 from entrepot.store.containers import Containers
 from entrepot.store.depots import open_depots
@@ -42,7 +41,7 @@ def make_hub(
     documents = open_documents(folder / "entrepot.db", fsync=chosen.fsync, is_alone=is_alone)
     depots = open_depots(folder / "regions", fsync=chosen.fsync)
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
-    sealer = Sealer(lambda: load_keys(folder / "keys" / "secrets.key"))
+    sealer = open_sealer(folder / "keys" / "secrets.key")
     hub = Hub(chosen, ticking, documents, depots, containers, backends or {}, new_id, sealer)
     assignments.bootstrap(hub, owner)
     return hub

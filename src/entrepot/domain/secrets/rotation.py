@@ -1,40 +1,70 @@
-"""Sealing every secret of the store anew with the newest key, so that older keys may go."""
+"""Rotation: a new key for all secrets of the store, so that older keys may go. It may be killed at any moment."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from entrepot.core.errors import RevisionMismatch
-from entrepot.domain import audit
+from entrepot.domain import access, audit
+from entrepot.domain.authorization.roles import AUTHORIZATION
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.secrets.sealing import MARK, is_sealed, sealed_with
+from entrepot.domain.secrets.sealing import MARK, SealedElsewhere, is_sealed, sealed_with
 from entrepot.store.documents import Document, Put
 
 Json = Any
 
-ROTATE = "Microsoft.Authorization/secrets/rotate/action"
+ROTATE = f"{AUTHORIZATION}/secrets/write"
 _MARK = MARK.encode()
 _PAGE = 500
 
 
-def reseal(hub: Hub, principal: Principal, *, request_id: str = "") -> int:
-    """Seal with the newest key whatever is sealed with another one, and return how many documents changed.
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """How many documents were sealed anew, and the keys of those that no key of this server opens."""
 
-    A document that changes meanwhile is read again. May be run again at any time, and after a crash has to be.
+    count: int
+    unreadable: tuple[str, ...]
+
+
+def rotate(hub: Hub, principal: Principal, *, request_id: str = "") -> Json:
+    """Make a new key and seal every secret with it; where keys are given from outside, seal with the newest of them.
+
+    An older key is dropped only when nothing is sealed with it, so a rotation that was cut off leaves all secrets
+    readable, and the next one ends it. Raises AccessDenied.
     """
-    changed = 0
+    access.require(hub, principal, ROTATE, "", request_id=request_id)
+    with hub.locks.of("secrets"):
+        done, file = reseal(hub), hub.sealer.file
+        if file is not None:
+            file.add()
+            hub.sealer.forget()
+            done = reseal(hub)
+            file.retire()
+            hub.sealer.forget()
+    told = {
+        "key": hub.sealer.newest, "isNewKey": file is not None, "documents": done.count,
+        "unreadable": list(done.unreadable),
+    }  # fmt: skip
+    record = audit.record(principal, ROTATE, target="/", now=hub.clock.now(), request_id=request_id, details=told)
+    hub.documents.commit([record])
+    return told
+
+
+def reseal(hub: Hub) -> Resealed:
+    """Seal with the newest key whatever is sealed with another one. A document that changes meanwhile is read again."""
+    count = 0
+    unreadable: list[str] = []
     after: str | None = None
     while True:
         page = hub.documents.scan("", after=after, limit=_PAGE)
         for document in page.documents:
             if _MARK in document.raw:
-                changed += _resealed(hub, document)
+                try:
+                    count += _resealed(hub, document)
+                except SealedElsewhere:
+                    unreadable.append(document.key)
         after = page.next
         if after is None:
-            break
-    record = audit.record(
-        principal, ROTATE, target="/", now=hub.clock.now(), request_id=request_id, details={"documents": changed}
-    )
-    hub.documents.commit([record])
-    return changed
+            return Resealed(count, tuple(unreadable))
 
 
 def _resealed(hub: Hub, document: Document) -> bool:

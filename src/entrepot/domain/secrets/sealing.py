@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from entrepot.core.errors import EntrepotError
 
@@ -25,10 +26,22 @@ class SealedElsewhere(EntrepotError):
     code = "SecretsKeyMissing"
 
 
-class Sealer:
-    """Seals with the newest of its keys and opens with any. Keys are loaded at first use; thread-safe."""
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """How the keys that a server keeps itself are changed: `add` makes a new one, `retire` drops the old ones."""
 
-    def __init__(self, load: Callable[[], Sequence[bytes]]) -> None:
+    add: Callable[[], None]
+    retire: Callable[[], None]
+
+
+class Sealer:
+    """Seals with the newest of its keys and opens with any. Keys are loaded at first use; thread-safe.
+
+    Without a `file` the keys are given from outside, and changed there.
+    """
+
+    def __init__(self, load: Callable[[], Sequence[bytes]], *, file: KeyFile | None = None) -> None:
+        self.file = file
         self._load = load
         self._lock = threading.Lock()
         self._keys: dict[str, bytes] = {}
