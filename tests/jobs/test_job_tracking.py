@@ -292,8 +292,8 @@ def test_a_bad_request_is_refused(idle: House, endpoint: str, body: Json) -> Non
 def test_unknown_runs_and_endpoints_are_told(idle: House) -> None:
     with pytest.raises(NotFound, match="Run with id=nobody not found"):
         call(idle, "runs/get", run_id="nobody")
-    with pytest.raises(Unsupported, match="traces/search"):
-        call(idle, "traces/search")
+    with pytest.raises(Unsupported, match="traces/batchGet"):
+        call(idle, "traces/batchGet")
 
 
 def test_logging_needs_the_right_to_write_jobs(idle: House) -> None:
@@ -303,3 +303,52 @@ def test_logging_needs_the_right_to_write_jobs(idle: House) -> None:
         tracking.handle(idle.hub, ann, idle.scope, "runs/log-metric", {"run_id": r, "key": "m", "value": 1})
     with pytest.raises(AccessDenied):
         tracking.handle(idle.hub, ann, idle.scope, "runs/get", {"run_id": r})
+
+
+def trace(house: House, experiment_id: str, trace_id: str, second: int = 1) -> Json:
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
+    info = {
+        "trace_id": trace_id, "trace_location": place, "request_time": f"2026-01-01T00:00:0{second}.5Z", "state": "OK",
+        "execution_duration": "0.25s", "trace_metadata": {"m": "1"}, "tags": {"mlflow.traceName": "f"},
+    }  # fmt: skip
+    return call(house, "traces", "POST", trace={"trace_info": info})["trace"]["trace_info"]
+
+
+def test_traces_are_kept_found_and_deleted_oldest_first(idle: House) -> None:
+    id = experiment(idle)
+    for second in (1, 2, 3):
+        trace(idle, id, f"tr-{second}", second)
+    where = [{"mlflow_experiment": {"experiment_id": id}}]
+
+    def found(**asked: Json) -> list[str]:
+        return [t["trace_id"] for t in call(idle, "traces/search", "POST", locations=where, **asked)["traces"]]
+
+    assert found() == ["tr-3", "tr-2", "tr-1"]
+    assert found(order_by=["timestamp_ms ASC"], max_results=1) == ["tr-1"]
+    assert found(filter="attributes.timestamp_ms > 1767225602000 AND metadata.m = '1' AND name = 'f'") == [
+        "tr-3",
+        "tr-2",
+    ]
+    assert found(filter="execution_time_ms > 250") == []
+    gone = call(
+        idle, "traces/delete-traces", "POST", experiment_id=id, max_timestamp_millis=1767225603000, max_traces=1
+    )
+    assert (gone, found()) == ({"traces_deleted": 1}, ["tr-3", "tr-2"])
+    with pytest.raises(NotFound):
+        call(idle, "traces/tr-1", "GET")
+
+
+def test_what_is_no_trace_is_refused(idle: House) -> None:
+    id = experiment(idle)
+    for wrong in ("a/b", "", "x" * 101):
+        with pytest.raises(InvalidRequest):
+            trace(idle, id, wrong)
+    with pytest.raises(InvalidRequest, match="time"):
+        trace(idle, id, "tr-1", second=77)
+    with pytest.raises(NotFound):
+        trace(idle, "no-experiment", "tr-1")
+    with pytest.raises(Unsupported):
+        call(idle, "traces/batchGet", "POST", trace_ids=["a"])
+    reader = Principal(id="nobody", name="nobody")
+    with pytest.raises(AccessDenied):
+        tracking.handle(idle.hub, reader, idle.scope, "traces/tr-1", {}, method="GET")

@@ -152,6 +152,11 @@ def name_of_container(hub: Hub, scope: WorkspaceScope, container: str) -> str | 
     return None
 
 
+def artifact_root(run: str) -> str:
+    """Return where the logs and artifacts of a job, or of a run of MLflow, are in workspaceartifactstore."""
+    return f"ExperimentRun/dcid.{run}"
+
+
 def uri(scope: WorkspaceScope, name: str, path: str) -> str:
     """Return the long form of a place in a datastore."""
     return (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pandas
+from azure.ai.ml.entities import Model
 from checks import home, refused, run, same
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
@@ -227,15 +228,53 @@ def check_states_of_runs() -> None:
 
 
 def check_traces() -> None:
-    mlflow.set_experiment("traces")
+    experiment = mlflow.set_experiment("traces").experiment_id
 
-    @mlflow.trace
+    @mlflow.trace(attributes={"a": 1})
     def traced(x):
+        with mlflow.start_span("inner") as span:
+            span.set_inputs({"x": x})
         return x + 1
 
-    same(traced(1), 2)
-    with refused(MlflowException, "not supported by this server"):
-        mlflow.search_traces()
+    same((traced(1), traced(2)), (2, 3))
+    mlflow.flush_trace_async_logging()
+    newest, first = mlflow.search_traces(return_type="list")
+    same([span.name for span in newest.data.spans], ["traced", "inner"])
+    client = MlflowClient()
+    client.set_trace_tag(first.info.trace_id, "kind", "old")
+    found = mlflow.search_traces(filter_string="tag.kind = 'old' AND trace.status = 'OK'", return_type="list")
+    same([each.info.trace_id for each in found], [first.info.trace_id])
+    feedback = mlflow.log_feedback(trace_id=first.info.trace_id, name="good", value=True, rationale="seen")
+    told = mlflow.get_trace(first.info.trace_id)
+    same([(each.name, each.value, each.rationale) for each in told.info.assessments], [("good", True, "seen")])
+    better = mlflow.entities.Feedback(name="good", value=False)
+    changed = mlflow.update_assessment(first.info.trace_id, feedback.assessment_id, better)
+    same((changed.value, changed.rationale), (False, "seen"))
+    mlflow.delete_assessment(first.info.trace_id, feedback.assessment_id)
+    same(mlflow.get_trace(first.info.trace_id).info.assessments, [])
+    client.delete_trace_tag(first.info.trace_id, "kind")
+    same(client.delete_traces(experiment, trace_ids=[first.info.trace_id]), 1)
+    same([each.info.trace_id for each in mlflow.search_traces(return_type="list")], [newest.info.trace_id])
+    same(client.delete_traces(experiment, max_timestamp_millis=int(time.time() * 1000) + 1000), 1)
+
+
+def check_runs_become_models_of_the_workspace() -> None:
+    mlflow.set_experiment("runs-to-models")
+    with mlflow.start_run() as begun:
+        mlflow.log_text("weights", "net/w.txt")
+    run = begun.info.run_id
+    for path in (f"runs:/{run}/net", f"azureml://jobs/{run}/outputs/artifacts/paths/net/"):
+        made = ML.models.create_or_update(Model(name="of-run", path=path, type="custom_model"))
+        target = tempfile.mkdtemp()
+        ML.models.download("of-run", made.version, download_path=target)
+        same([file.read_text() for file in Path(target).rglob("w.txt")], ["weights"])
+        same(made.job_name, run)
+    with refused(Exception, "nothing"):
+        ML.models.create_or_update(Model(name="of-run", path=f"runs:/{run}/elsewhere", type="custom_model"))
+    client = MlflowClient()
+    client.create_registered_model("zebra")
+    names = [each.name for each in client.search_registered_models(order_by=["name DESC"])]
+    same(names, sorted(names, reverse=True))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def of_document(hub: Hub, document: Document) -> Source:
 def find_job(
     hub: Hub, principal: Principal, name: str, scope: WorkspaceScope | None
 ) -> tuple[WorkspaceScope, Document]:
-    """Return a job that the principal may read; without a scope, the one of this name in any workspace.
+    """Return a job, or a run of MLflow, that the principal may read; without a scope, one of any workspace.
 
     Raises NotFound, and InvalidReference when several workspaces have a job of this name.
     """
@@ -110,8 +110,8 @@ def find_job(
     found = [
         (place, document)
         for place in places
-        if (document := hub.documents.get(f"{place.key}/jobs/{name}")) is not None
-        and "/" not in name
+        if "/" not in name
+        and (document := hub.documents.get(f"{place.key}/jobs/{name}") or hub.documents.get(f"{place.key}/runs/{name}"))
         and access.allowed(hub, principal, JOBS_READ, place.key)
     ]
     if not found:
@@ -210,6 +210,8 @@ def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, sco
     place, document = find_job(hub, principal, reference.job, scope)
     place = home(hub, place).scope if scope is None else place  # type: ignore[assignment]
     body = document.body
+    if "entrepot" not in body:
+        body = _as_job(hub, place, reference.job, body)
     ours = body["entrepot"]
     outputs: dict[str, Json] = ours.get("outputs") or {}
     is_artifact = reference.output == ARTIFACTS and ARTIFACTS not in outputs
@@ -238,6 +240,13 @@ def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, sco
         f"has no file or folder {reference.path or '.'} in its output {reference.output!r}",
         target="path",
     )
+
+
+def _as_job(hub: Hub, place: WorkspaceScope, run: str, body: Json) -> dict[str, Json]:
+    """Return a run that no job made as a job whose artifacts are what it logged."""
+    container = datastores.container_of(hub, place, datastores.ARTIFACT_STORE)
+    artifacts = {"container": container, "path": datastores.artifact_root(run)}
+    return {"properties": {"status": body["info"]["status"]}, "entrepot": {ARTIFACTS: artifacts}}
 
 
 def _of_asset(hub: Hub, principal: Principal, pointer: AssetPointer, standing: Scope) -> Source:

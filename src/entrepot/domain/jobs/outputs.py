@@ -35,15 +35,10 @@ _LONGEST_VALUE = 1 << 20
 DEFAULT_OUTPUTS = "outputs"  # the folder ./outputs of a job's working folder, kept without being declared
 
 
-def artifact_root(job: str) -> str:
-    """Return where a job's logs and artifacts are in workspaceartifactstore."""
-    return f"ExperimentRun/dcid.{job}"
-
-
 def artifacts_entry(hub: Hub, scope: WorkspaceScope, job: str) -> dict[str, Json]:
     """Return where a job's artifacts are, as job documents tell it."""
     container = datastores.container_of(hub, scope, datastores.ARTIFACT_STORE)
-    path = artifact_root(job)
+    path = datastores.artifact_root(job)
     return {"container": container, "path": path, "uri": datastore_uri(scope, datastores.ARTIFACT_STORE, path)}
 
 

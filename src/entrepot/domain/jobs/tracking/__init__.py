@@ -13,7 +13,7 @@ from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
-from entrepot.domain.jobs.tracking import artifacts, experiments, history, logged_models, runs, search
+from entrepot.domain.jobs.tracking import artifacts, experiments, history, logged_models, runs, search, traces
 from entrepot.domain.jobs.tracking.artifacts import artifact_place
 from entrepot.domain.jobs.tracking.session import Session
 from entrepot.domain.scopes import home
@@ -42,6 +42,7 @@ _READING: Mapping[str, _Endpoint] = {
     "metrics/get-history": history.get,
     "artifacts/list": artifacts.listed,
     "logged-models/search": logged_models.search,
+    "traces/search": traces.search,
 }
 _WRITING: Mapping[str, _Endpoint] = {
     "experiments/create": experiments.create,
@@ -63,7 +64,13 @@ _WRITING: Mapping[str, _Endpoint] = {
     "runs/outputs": runs.log_outputs,
     "runs/log-model": runs.log_model,
     "logged-models": logged_models.create,
+    "traces": traces.start,
+    "traces/delete-traces": traces.delete,
+    "traces/link-to-run": traces.link,
 }
+_ONE = {"logged-models": logged_models.one, "traces": traces.one}
+_LATER = ("get", "batchGet", "batchGetInfos", "metrics", "calculate-filter-correlation", "link-prompts")
+"""Calls of MLflow about many traces that no id may hide."""
 
 
 def handle(
@@ -89,8 +96,8 @@ def handle(
         _note(session, body, endpoint, action)
         return answer
     head, _, rest = endpoint.partition("/")
-    if head == "logged-models":
-        answer = logged_models.one(session, rest.split("/"), body, method=method)
+    if (one := _ONE.get(head)) and rest not in _LATER:
+        answer = one(session, rest.split("/"), body, method=method)
         if method != "GET":
             _note(session, body, endpoint, records.WRITE)
         return answer

@@ -8,7 +8,7 @@ from entrepot.core.ids import WorkspaceScope
 from entrepot.core.manifests import is_safe_path
 from entrepot.domain import access, audit, datastores
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.jobs import outputs, records
+from entrepot.domain.jobs import records
 from entrepot.domain.jobs.tracking import runs
 from entrepot.domain.jobs.tracking.session import Session, run_id
 
@@ -39,7 +39,7 @@ def artifact_place(
         runs.load(Session(hub, principal, scope), head)
         target = records.arm_id(scope, head)
         hub.notes.note(audit.entry(principal, records.WRITE, target=target, now=hub.clock.now()))
-    return container, "/".join([outputs.artifact_root(head), *rest[1:]])
+    return container, "/".join([datastores.artifact_root(head), *rest[1:]])
 
 
 def listed(session: Session, body: Mapping[str, Json]) -> Json:
@@ -50,7 +50,7 @@ def listed(session: Session, body: Mapping[str, Json]) -> Json:
     if path and not is_safe_path(path):
         raise InvalidRequest(f"Invalid path: {path}")
     container = datastores.container_of(session.hub, session.scope, datastores.ARTIFACT_STORE)
-    root = outputs.artifact_root(name) + "/"
+    root = datastores.artifact_root(name) + "/"
     base = root + (f"{path}/" if path else "")
     files: list[Json] = []
     marker: str | None = None

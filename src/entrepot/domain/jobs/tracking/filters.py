@@ -29,7 +29,8 @@ _ORDER = re.compile(rf"\s*{_KEY}(?:\s+(?P<way>ASC|DESC))?\s*\Z", re.IGNORECASE)
 _KINDS = {
     "metric": "metrics", "metrics": "metrics", "param": "params", "params": "params", "parameter": "params",
     "parameters": "params", "tag": "tags", "tags": "tags", "attribute": "attributes", "attributes": "attributes",
-    "attr": "attributes", "run": "attributes",
+    "attr": "attributes", "run": "attributes", "trace": "attributes", "metadata": "params",
+    "request_metadata": "params",
 }  # fmt: skip
 _ALIASES = {"run_uuid": "run_id", "created": "start_time", "name": "run_name", "creation_timestamp": "creation_time"}
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -93,7 +94,8 @@ def select(
     """
     conditions = parse(str(body.get("filter") or ""))
     found = [(subject, item) for subject, item in subjects if all(condition(subject) for condition in conditions)]
-    orders = [_order(entry) for entry in body.get("order_by") or ()]
+    wished = body.get("order_by") or ()
+    orders = [_order(entry) for entry in ([wished] if isinstance(wished, str) else wished)]
     for kind, key, ascending in reversed(
         orders or [("attributes", key, ascending) for key, ascending in default_order]
     ):
