@@ -31,6 +31,7 @@ MODULES: dict[str, str] = {
     "online-deployment": "endpoints.online_deployments create delete get-logs list show update",
     "batch-endpoint": "endpoints.batch_endpoints create delete invoke list list-jobs show update",
     "batch-deployment": "endpoints.batch_deployments create delete list list-jobs show update",
+    "deployment-template": "endpoints.deployment_templates archive create delete list restore show update",
     "account": "accounts clear get-access-token list list-locations set show",
     "ad": "arm.people show",
     "extension": "arm.signing add list remove show update",

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     Json = Any
 
-PLURALS = {"model": "models", "environment": "environments", "component": "components", "data": "data"}
+PLURALS = {"model": "models", "environment": "environments", "component": "components", "data": "data",
+           "deployment-template": "deploymenttemplates"}  # fmt: skip
 VIEW_TYPES = {(False, False): "ActiveOnly", (True, False): "All", (False, True): "ArchivedOnly"}
-MUTABLE = {"description": "description", "tags": "tags", "stage": "stage", "properties": "properties"}
+MUTABLE = {"description": "description", "tags": "tags", "stage": "stage", "properties": "properties",
+           "default_deployment_template": "defaultDeploymentTemplate",
+           "allowed_deployment_templates": "allowedDeploymentTemplates"}  # fmt: skip
 DERIVED = ("creation_context", "provenance", "regions", "digest", "id", "resourceGroup")
 
 

@@ -25,11 +25,7 @@ def properties_of(body: Mapping[str, Json]) -> dict[str, Json]:
 def shown(body: Mapping[str, Json]) -> dict[str, Json]:
     """Return a template's document as the service tells it; `entrepot` beside it, as everywhere."""
     properties = body["properties"]
-    stage = properties.get("stage") or DEVELOPMENT
-    if properties["isArchived"]:
-        stage = ARCHIVED
-    elif stage == ARCHIVED:
-        stage = DEVELOPMENT
+    stage = ARCHIVED if properties["isArchived"] else properties.get("stage") or DEVELOPMENT
     parts = body["id"].split("/")
     return {
         "id": body["id"], "name": parts[-3], "version": parts[-1], "type": "deploymenttemplates", "stage": stage,

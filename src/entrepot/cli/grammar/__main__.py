@@ -56,6 +56,9 @@ def _add_ours(commands: dict[str, list[dict[str, Any]]]) -> None:
     for verb in ("create", "update"):
         commands[f"registry {verb}"] += [{"opts": ["--read-access"], "choices_doc": ["rbac", "tenant"]}]
     commands["registry delete"] += [{"opts": ["--yes", "-y"], "flag": True}, {"opts": ["--no-wait"], "flag": True}]
+    commands["deployment-template delete"] = [
+        *commands["deployment-template archive"], {"opts": ["--yes", "-y"], "flag": True},
+    ]  # fmt: skip
     for noun in ("environment", "component", "data"):
         commands[f"{noun} download"] = commands["model download"]
     for package in commands["online-deployment create"]:

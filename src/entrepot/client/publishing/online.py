@@ -16,7 +16,7 @@ _SCALES = {"default": "Default", "target_utilization": "TargetUtilization"}
 _MILLISECONDS = {"request_timeout_ms": "requestTimeout", "max_queue_wait_ms": "maxQueueWait"}
 _SECONDS = ("initial_delay", "period", "timeout", "polling_interval")
 _PLAIN = ("description", "instance_type", "model_mount_path", "app_insights_enabled", "egress_public_network_access",
-          "data_collector")  # fmt: skip
+          "data_collector", "scoring_path", "scoring_port")  # fmt: skip
 SERVER = "inference_server"
 
 
@@ -57,12 +57,13 @@ def deployment_body(
         properties["codeConfiguration"] = code_configuration(publisher, document, data["code_configuration"], place)
     if data.get("environment_variables"):
         properties["environmentVariables"] = dict(data["environment_variables"])
-    properties |= _settings(data)
+    properties |= settings(data)
     sent: dict[str, Json] = {"location": location, "tags": dict(data.get("tags") or {}), "properties": properties}
-    return sent | {"sku": {"name": "Default", "capacity": data.get("instance_count") or 1}}
+    return sent | {"sku": {"name": "Default", "capacity": data.get("instance_count")}}
 
 
-def _settings(data: Mapping[str, Json]) -> dict[str, Json]:
+def settings(data: Mapping[str, Json]) -> dict[str, Json]:
+    """Return request settings, probes, scaling and rollout as they are sent, those that there are."""
     sent: dict[str, Json] = {}
     if data.get("request_settings"):
         given = data["request_settings"]
@@ -72,6 +73,8 @@ def _settings(data: Mapping[str, Json]) -> dict[str, Json]:
     for name, sent_as in (("liveness_probe", "livenessProbe"), ("readiness_probe", "readinessProbe")):
         if data.get(name):
             sent[sent_as] = _with_durations(data[name])
+            if "method" in sent[sent_as]:
+                sent[sent_as]["httpMethod"] = sent[sent_as].pop("method")
     if data.get("scale_settings"):
         scale = dict(data["scale_settings"])
         kind = _SCALES[scale.pop("type", "default")]

@@ -38,6 +38,12 @@ COMMON: dict[str, Check] = {
     "properties": tags(),
 }
 
+_TEMPLATE = fields(
+    {"asset_id": text("azureml://registries/contoso/deploymenttemplates/small/versions/1")},
+    required=("asset_id",),
+    what="a deployment template's reference",
+)
+
 MODEL = fields(
     {
         **COMMON,
@@ -47,6 +53,8 @@ MODEL = fields(
         "flavors": table(anything),
         "datastore": text("azureml:workspaceblobstore"),
         "job_name": text(),
+        "default_deployment_template": _TEMPLATE,
+        "allowed_deployment_templates": items(_TEMPLATE, example="[{asset_id: ...}]"),
     }
 )
 

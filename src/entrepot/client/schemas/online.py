@@ -61,6 +61,10 @@ _PROBE = fields(
         "timeout": integer,
         "success_threshold": integer,
         "failure_threshold": integer,
+        "scheme": text("http"),
+        "method": text("GET"),
+        "path": text("/health"),
+        "port": integer,
     },
     what="a probe",
 )
@@ -97,6 +101,36 @@ _ROLLOUT = fields(
     what="a rollout",
 )
 
+_SERVED: dict[str, Check] = {
+    "environment_variables": tags(),
+    "instance_count": integer,
+    "model_mount_path": text("/var/models"),
+    "scoring_path": text("/score"),
+    "scoring_port": integer,
+    "request_settings": _REQUESTS,
+    "liveness_probe": _PROBE,
+    "readiness_probe": _PROBE,
+}
+
+DEPLOYMENT_TEMPLATE = fields(
+    {
+        **_NAMED,
+        **_SERVED,
+        "version": text("1"),
+        "display_name": text("Small and plain"),
+        "type": text("deployment_template"),
+        "deployment_template_type": one_of("Managed", "managed"),
+        "stage": text("Development"),
+        "environment": text("azureml://registries/contoso/environments/serving/versions/1"),
+        "default_instance_type": text("Standard_DS3_v2"),
+        "allowed_instance_types": items(text("Standard_DS3_v2"), example="[Standard_DS3_v2, Standard_DS4_v2]"),
+        "allowed_environment_variable_overrides": items(text("WORKER_COUNT"), example="[WORKER_COUNT]"),
+        "accelerator_maps": items(anything, example="[{accelerator_type: H100_80GB}]"),
+    },
+    required=("environment",),
+    what="a deployment template",
+)
+
 ONLINE_DEPLOYMENT = fields(
     {
         **_NAMED,
@@ -109,13 +143,8 @@ ONLINE_DEPLOYMENT = fields(
             what="code_configuration",
         ),
         "environment": ENVIRONMENT_OR_REFERENCE,
-        "environment_variables": tags(),
         "instance_type": text("Standard_DS3_v2"),
-        "instance_count": integer,
-        "model_mount_path": text("/var/models"),
-        "request_settings": _REQUESTS,
-        "liveness_probe": _PROBE,
-        "readiness_probe": _PROBE,
+        **_SERVED,
         "scale_settings": _SCALE,
         "app_insights_enabled": boolean,
         "egress_public_network_access": text("enabled"),

@@ -21,6 +21,10 @@ def model(data: Mapping[str, Json], *, uri: str) -> dict[str, Json]:
         properties["flavors"] = {name: {"data": flavor} for name, flavor in data["flavors"].items()}
     if data.get("job_name"):
         properties["jobName"] = data["job_name"]
+    if data.get("default_deployment_template"):
+        properties["defaultDeploymentTemplate"] = camel_fields(data["default_deployment_template"])
+    if data.get("allowed_deployment_templates"):
+        properties["allowedDeploymentTemplates"] = [camel_fields(item) for item in data["allowed_deployment_templates"]]
     return {"properties": properties}
 
 

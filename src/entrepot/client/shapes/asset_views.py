@@ -71,6 +71,11 @@ def _model(properties: Mapping[str, Json], _: Mapping[str, Json]) -> dict[str, J
     }
     if properties.get("jobName"):
         shown["job_name"] = properties["jobName"]
+    if properties.get("defaultDeploymentTemplate"):
+        shown["default_deployment_template"] = snake_fields(properties["defaultDeploymentTemplate"])
+    if properties.get("allowedDeploymentTemplates"):
+        listed = properties["allowedDeploymentTemplates"]
+        shown["allowed_deployment_templates"] = [snake_fields(item) for item in listed]
     return shown
 
 
@@ -163,10 +168,26 @@ def port_view(port: Json) -> Json:
     return shown
 
 
+_NOT_SHOWN = ("description", "tags", "properties", "stage", "isArchived", "isAnonymous", "provisioningState")
+
+
+def _deployment_template(properties: Mapping[str, Json], _: Mapping[str, Json]) -> dict[str, Json]:
+    from entrepot.client.shapes.online_views import settings
+
+    shown = snake_fields({name: item for name, item in properties.items() if name not in _NOT_SHOWN})
+    stage = "Archived" if properties.get("isArchived") else properties.get("stage") or "Development"
+    shown |= {"environment": shown.pop("environment_id", None), "stage": stage, **settings(properties)}
+    shown["allowed_instance_types"] = shown.pop("allowed_instance_type", [])
+    if shown.get("accelerator_maps"):
+        shown["accelerator_maps"] = [snake_fields(item) for item in shown["accelerator_maps"]]
+    return shown
+
+
 VIEWS: dict[str, Callable[[Mapping[str, Json], Mapping[str, Json]], dict[str, Json]]] = {
     "models": _model,
     "environments": _environment,
     "components": _component,
     "data": _data,
     "codes": _code,
+    "deploymenttemplates": _deployment_template,
 }

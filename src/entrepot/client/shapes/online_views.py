@@ -15,7 +15,7 @@ _AUTH_MODES = {"Key": "key", "AMLToken": "aml_token", "AADToken": "aad_token"}
 _SCALES = {"Default": "default", "TargetUtilization": "target_utilization"}
 _STATUS = ("state", "percent", "reason", "events")
 _PLAIN = ("description", "instance_type", "model_mount_path", "app_insights_enabled", "egress_public_network_access",
-          "data_collector", "environment_variables")  # fmt: skip
+          "data_collector", "environment_variables", "scoring_path", "scoring_port")  # fmt: skip
 
 
 def endpoint_view(document: Mapping[str, Json]) -> dict[str, Json]:
@@ -62,7 +62,7 @@ def deployment_view(document: Mapping[str, Json]) -> dict[str, Json]:
         "provisioning_state": properties.get("provisioningState"),
         "error": ours.get("error"),
         "tags": document.get("tags") or {},
-        **_settings(properties),
+        **settings(properties),
         "creation_context": creation_context(document.get("systemData")),
     }
     if code := properties.get("codeConfiguration"):
@@ -79,17 +79,21 @@ def deployment_view(document: Mapping[str, Json]) -> dict[str, Json]:
     return {name: item for name, item in shown.items() if item is not None}
 
 
-def _settings(properties: Mapping[str, Json]) -> dict[str, Json]:
+def settings(properties: Mapping[str, Json]) -> dict[str, Json]:
+    """Return request settings, probes and scaling as YAML says them, those that there are."""
     shown: dict[str, Json] = {}
     if requests := properties.get("requestSettings"):
-        shown["request_settings"] = {
+        found = {
             "request_timeout_ms": _milliseconds(requests.get("requestTimeout")),
             "max_concurrent_requests_per_instance": requests.get("maxConcurrentRequestsPerInstance"),
             "max_queue_wait_ms": _milliseconds(requests.get("maxQueueWait")),
         }
+        shown["request_settings"] = {name: item for name, item in found.items() if item is not None}
     for name, sent_as in (("liveness_probe", "livenessProbe"), ("readiness_probe", "readinessProbe")):
         if properties.get(sent_as):
             shown[name] = _with_seconds(properties[sent_as])
+            if "http_method" in shown[name]:
+                shown[name]["method"] = shown[name].pop("http_method")
     if properties.get("scaleSettings"):
         scale = _with_seconds(properties["scaleSettings"])
         shown["scale_settings"] = {"type": _SCALES.get(str(scale.pop("scale_type", "")), "default"), **scale}

@@ -16,7 +16,7 @@ from entrepot.domain.jobs.fields import literal_text, read_duration
 
 Json = Any
 
-ARCHIVED = "Archived"
+ARCHIVED, DEVELOPMENT = "Archived", "Development"
 _MANAGED = "Managed"
 _HIGHEST_PORT = 65535
 _PROBES = ("livenessProbe", "readinessProbe")
@@ -43,7 +43,9 @@ def _normalise(ref: AssetRef, properties: Properties) -> None:
             raise _wrong(ref, name, path, "a path such as /score is needed")
     _read_port(ref, properties, properties.get("scoringPort"), "scoringPort")
     if "stage" in properties:
-        properties["isArchived"] = is_archiving(properties["stage"])
+        properties["isArchived"] = _is_archiving(properties["stage"])
+        if properties["isArchived"]:
+            del properties["stage"]  # the one before is what a restored template has again
 
 
 def _read_instances(ref: AssetRef, properties: Properties) -> None:
@@ -95,7 +97,7 @@ def _wrong(ref: AssetRef, name: str, value: Json, right: str) -> InvalidRequest:
     return InvalidRequest(f"{name} of {ref.name}:{ref.version} is {value!r}: {right}", target=name)
 
 
-def is_archiving(stage: Json) -> bool:
+def _is_archiving(stage: Json) -> bool:
     """Say whether a stage is the one by which Azure's clients archive."""
     return str(stage).lower() == ARCHIVED.lower()
 
@@ -118,7 +120,10 @@ def _plain(value: Json) -> Json:
 
 
 def _restated(stored: Mapping[str, Json], sent: Mapping[str, Json], changed: Mapping[str, Json]) -> Properties:
-    return {"isArchived": is_archiving(changed["stage"])} if "stage" in changed else {}
+    if "stage" not in changed:
+        return {}
+    is_archived = _is_archiving(changed["stage"])
+    return {"isArchived": is_archived} | ({"stage": stored.get("stage") or DEVELOPMENT} if is_archived else {})
 
 
 RULES = Rules(address=(), normalise=_normalise, contents=_contents, needs_bytes=False, restated=_restated)
