@@ -48,14 +48,14 @@ class Fleet:
     attendant: Attendant = field(default_factory=Attendant)
     workers: work.Workers | None = None
 
-    def start(self) -> None:
-        """Begin to attend."""
-        self.attendant = Attendant(threading.Event())
+    def start(self, *, leaves: bool = True) -> None:
+        """Begin to attend; `leaves`: as a server that will be killed."""
+        self.attendant = Attendant(threading.Event(), leaves=leaves)
         self.workers = work.Workers(self.hub, {QUEUE: self.attendant}, {QUEUE: 16})
         self.workers.start()
 
     def stop(self) -> None:
-        """Stop attending; replicas live on."""
+        """Stop attending."""
         if self.workers is not None:
             self.attendant.stopping.set()
             self.workers.stop()

@@ -114,6 +114,19 @@ def test_a_replica_lives_on_without_its_server_and_the_next_one_finds_it(idle: F
     assert idle.ask(before)[2] == pid
 
 
+def test_replicas_end_with_their_server_and_come_back_with_the_next_one(idle: Fleet) -> None:
+    idle.start(leaves=False)
+    key = idle.deploy("blue", wanted=2)
+    before = idle.ready(key, 2)
+    idle.stop()
+    assert [host_pids(idle, one.id) for one in before] == [[], []]
+    assert {(one.state, one.address) for one in idle.replicas(key)} == {("Starting", None)}
+    idle.start()
+    again = idle.ready(key, 2)
+    assert [(one.id, one.restarts) for one in again] == [(one.id, 0) for one in before]
+    assert all(idle.ask(one)[0] == "one" for one in again)
+
+
 def test_one_that_died_while_no_server_ran_is_replaced(idle: Fleet) -> None:
     idle.start()
     key = idle.deploy("blue")

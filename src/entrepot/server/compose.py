@@ -117,9 +117,9 @@ class Composition:
         self.site.auditor.start()
 
     def stop(self) -> None:
-        """End the workers and the data plane; whoever waits in a request gives up."""
+        """End scoring, the workers and the data plane; whoever waits in a request gives up."""
+        self.site.gateway.stop()  # before replicas end, which it still asks
         self.site.stopping.set()
-        self.site.gateway.stop()
         self.workers.stop()
         for plane in self.planes:
             plane.stop()

@@ -31,6 +31,7 @@ _IDLE_GLANCE_S = 0.1
 _CHECK_S = 0.5
 _FOLLOW_S = 5.0
 _PROBE_S = 0.001
+_DRAIN_S = 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 log = logging.getLogger("entrepot.gateway")
@@ -98,13 +99,16 @@ class Gateway:
         self._thread.start()
 
     def stop(self) -> None:
-        """Follow no more and end Envoy; idempotent."""
+        """Follow no more, and end Envoy once it has answered what it was asked; idempotent."""
         self._stopping.set()
         self._wake.set()
+        with self._followed:
+            self._followed.notify_all()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         if self._running is not None:
+            process.drain(self._place.folder, timeout_s=_DRAIN_S)
             process.stop(self._running)
             self._running = None
         for held in self._held:

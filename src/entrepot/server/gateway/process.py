@@ -19,6 +19,8 @@ from entrepot.server.keys import private_folder, write_private
 
 _START_S = 30.0
 _STOP_S = 5.0
+_DRAIN_GLANCE_S = 0.02
+_ACTIVE = "^http%5C.(plain|secure)%5C.downstream_rq_active$"
 _LONGEST_SOCKET_PATH = 100
 
 log = logging.getLogger("entrepot.gateway")
@@ -80,6 +82,10 @@ def start(folder: Path, bootstrap: bytes, *, digest: str, ports: tuple[int, int]
         "warning",
         "--concurrency",
         str(workers),
+        "--drain-strategy",
+        "immediate",
+        "--drain-time-s",
+        "1",
     ]
     running = Running(*_spawned(folder, command), ports, digest)
     write_private(folder / "gateway.json", json.dumps(asdict(running)))
@@ -108,6 +114,20 @@ def _spawned(folder: Path, command: list[str]) -> tuple[int, int]:
     finally:
         os.close(log)
     return pid, processes.start_ticks(pid) or 0
+
+
+def drain(folder: Path, *, timeout_s: float) -> None:
+    """Have Envoy ask its callers to go, and return when it has answered what it has, or at the timeout."""
+    end = time.monotonic() + timeout_s
+    try:
+        ask(folder, "/drain_listeners?graceful&skip_exit", method="POST")
+        while time.monotonic() < end:
+            counted = ask(folder, f"/stats?filter={_ACTIVE}")[1].decode().split()[1::2]
+            if not any(map(int, counted)):
+                return
+            time.sleep(_DRAIN_GLANCE_S)
+    except OSError:
+        return  # it is gone
 
 
 def stop(running: Running) -> None:

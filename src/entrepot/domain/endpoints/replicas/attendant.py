@@ -1,7 +1,8 @@
 """The handler of the queue `replicas`: attends one deployment from its first replica to its last.
 
-Like a job's executor it holds its work item, and with it the lease, for as long as the deployment lives; a server
-that stops gives it back, one that is killed loses it, and the next goes on with the replicas that live on.
+Like a job's executor it holds its work item, and with it the lease, for as long as the deployment lives. A server that
+stops ends the replicas and gives the item back; one that is killed loses it, and the next goes on with the replicas,
+which live on.
 """
 
 import contextlib
@@ -36,9 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Attendant:
-    """The handler. `stopping`: when set, replicas are left to the next server process."""
+    """The handler. `stopping`: when set, replicas end, to be started again by the next server process.
+
+    `leaves`: let them live on instead, as a server does that is killed.
+    """
 
     stopping: threading.Event = field(default_factory=threading.Event)
+    leaves: bool = False
 
     def __call__(self, hub: Hub, work: Work) -> None:
         """Attend the deployment of one work item until it has no replicas and wants none, or the server stops."""
@@ -46,7 +51,7 @@ class Attendant:
         try:
             crew.attend(self.stopping)
         finally:
-            crew.leave()
+            crew.part(leaves=self.leaves)
         if self.stopping.is_set():
             hub.documents.commit([Postpone(work, due=hub.clock.now())])
 
@@ -90,12 +95,14 @@ class Crew:
         if not stopping.is_set():
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def leave(self) -> None:
-        """Let go of all replicas; they live on."""
+    def part(self, *, leaves: bool) -> None:
+        """Let go of all replicas: they end, or live on with `leaves`."""
         for member in self._members.values():
-            member.leave()
+            member.part(leaves=leaves)
         for member in self._members.values():
             member.join()
+        if not leaves:
+            self._write([])
 
     def _turn(self, document: Document) -> int:
         """Make the next moves; return how many replicas are wanted."""

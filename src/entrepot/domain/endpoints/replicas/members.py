@@ -31,6 +31,7 @@ _CALM_S = 600.0  # after so long in service, earlier restarts are forgotten
 _START_ASK_S = 1.0
 _GLANCE_S = 0.25
 _LOG_BYTES, _LOG_KEPT = 64 << 20, 4 << 20
+_PART_S = 2.0  # what is still asked when the server ends was not asked through the gateway
 _JOIN_S = 3.0
 _LEAVE_S = 2.0  # gateways follow a new address within this
 
@@ -53,6 +54,7 @@ class Member:
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._leaving = threading.Event()
+        self._suspends = False
         self._sleep = threading.Event()
         self._retire_after_s = 0.0
         self._listener: socket.socket | None = None
@@ -82,8 +84,9 @@ class Member:
         """End the process but keep the address: the next request wakes it."""
         self._sleep.set()
 
-    def leave(self) -> None:
-        """Let go of the replica, which lives on for the next server process; `join` waits for it."""
+    def part(self, *, leaves: bool) -> None:
+        """Let go of the replica: it ends, until the next server process starts it anew, or lives on with `leaves`."""
+        self._suspends = not leaves
         self._leaving.set()
         self._stop.set()
 
@@ -109,6 +112,8 @@ class Member:
         try:
             if not self._leaving.is_set():
                 self._end()
+            if self._suspends:
+                self._suspend()
         finally:
             self._close()
 
@@ -248,12 +253,12 @@ class Member:
         lines = last_lines(self._folder / "log.txt", ERROR_LINES)
         error = f"The replica ended: {reason}. The last lines of its log:\n{lines}"
         is_failed = restarts >= _CRASHES and (not self._has_served or restarts >= 2 * _CRASHES)
-        holds = self._has_served and self.is_alone and not is_failed and self._listener is not None
-        if not holds:
-            self._close()
+        if is_failed or not self._has_served:
+            self._close()  # else what was sent since the end waits in the socket for the next start
+        wakes = self.is_alone and self._listener is not None
         address = probes.address_of(self._listener) if self._listener is not None else None
         state = records.FAILED if is_failed else records.STARTING
-        self._move(state, restarts=restarts, error=error, address=address, wakes=holds)
+        self._move(state, restarts=restarts, error=error, address=address, wakes=wakes)
         if not (self._has_served and restarts == 1):  # the first end of one that has served is mended at once
             self._pause()
 
@@ -267,6 +272,16 @@ class Member:
             self._backend.cancel(self._id, self._launch_folder, grace_s=self._recipe.request_timeout_s)
         self.is_over = True
         self._changed()
+
+    def _suspend(self) -> None:
+        """Take the process down; the record says how the replica is to be found again."""
+        self._close()
+        if self._attempt:
+            self._backend.cancel(self._id, self._launch_folder, grace_s=min(self._recipe.request_timeout_s, _PART_S))
+        if self.record.state == records.ASLEEP:
+            self._move(records.ASLEEP, address=None, wakes=False)
+        elif self.record.state not in (records.FAILED, records.PREPARING):
+            self._move(records.STARTING, address=None, wakes=False)
 
     def _pause(self) -> None:
         doublings = min(max(0, self.record.restarts - 1), 10)
