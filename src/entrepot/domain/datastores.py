@@ -1,6 +1,11 @@
-"""Datastores: names under which a workspace keeps bytes. Each workspace has two of its own, made with it."""
+"""Datastores: names under which a workspace keeps bytes. Each workspace has two of its own, made with it.
+
+What a datastore elsewhere is opened with lies beside its document, sealed, and is told by `secrets` alone.
+"""
 
 from typing import Any
+
+import msgspec
 
 from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, WorkspaceScope, check_job_name
@@ -9,7 +14,7 @@ from entrepot.domain import access, audit
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import created_by, home, modified_by
-from entrepot.store.documents import Delete, Document, Page, Put, View
+from entrepot.store.documents import Change, Delete, Document, Page, Put, View
 
 Json = Any
 
@@ -102,17 +107,14 @@ def _put(
     container = properties.get("containerName")
     if container and (existing is None or container != existing.body["properties"].get("containerName")):
         _claim(hub, scope, found.region, container, name)
-    fresh = _body(hub, principal, scope, name, properties)
-    fresh["properties"].pop("secrets", None)
-    credentials = dict(properties.get("credentials") or {})
-    credentials.pop("secrets", None)
-    fresh["properties"]["credentials"] = {"credentialsType": "None", **credentials}
+    credentials, kept = _parted(hub, scope, name, properties)
+    fresh = _body(hub, principal, scope, name, {**properties, "credentials": credentials})
     if existing is not None:
         stored = existing.body
         fresh["properties"] = {**stored["properties"], **fresh["properties"]}
         fresh["systemData"] = modified_by(stored["systemData"], principal, hub.clock.now())
     match = 0 if existing is None else existing.revision
-    changes = [Put(key_of(scope, name), fresh, match=match)]
+    changes: list[Change] = [Put(key_of(scope, name), fresh, match=match), *kept]
     if fresh["properties"].get("isDefault"):
         changes += _demoted(hub, scope, name)
     record = audit.record(principal, WRITE, target=fresh["id"], now=hub.clock.now(), request_id=request_id)
@@ -126,7 +128,20 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, 
     if name in OWN:
         raise StateConflict(f"Datastore {name} belongs to the workspace and goes only with it")
     record = audit.record(principal, DELETE, target=document.body["id"], now=hub.clock.now(), request_id=request_id)
-    hub.documents.commit([Delete(document.key), record])
+    hub.documents.commit([Delete(document.key), Delete(_secrets_key(scope, name)), record])
+
+
+def secrets(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> Json:
+    """Return the credentials that somebody gave for a datastore, in ARM's shape, or None; telling them is on record.
+
+    Raises NotFound, AccessDenied.
+    """
+    target = get(hub, principal, scope, name).body["id"]
+    access.require(hub, principal, SECRETS, scope.key, target=target, request_id=request_id)
+    note = audit.record(principal, SECRETS, target=target, now=hub.clock.now(), request_id=request_id)
+    hub.documents.commit([note])
+    kept = hub.documents.get(_secrets_key(scope, name))
+    return msgspec.json.decode(hub.sealer.open(kept.body["sealed"], at=kept.key)) if kept else None
 
 
 def container_of(hub: Hub, scope: WorkspaceScope, name: str) -> str:
@@ -142,6 +157,12 @@ def container_of(hub: Hub, scope: WorkspaceScope, name: str) -> str:
     if not container:
         raise InvalidRequest(f"Datastore {name!r} in {scope} is not a blob store of this server")
     return container
+
+
+def is_here(hub: Hub, scope: WorkspaceScope, name: str) -> bool:
+    """Say whether a datastore's bytes are on this server."""
+    document = hub.documents.get(key_of(scope, name))
+    return document is not None and bool(document.body["properties"].get("containerName"))
 
 
 def name_of_container(hub: Hub, scope: WorkspaceScope, container: str) -> str | None:
@@ -171,6 +192,29 @@ def default_name(hub: Hub, scope: WorkspaceScope) -> str:
         if document.body["properties"].get("isDefault"):
             return document.key.rpartition("/")[2]
     return BLOB_STORE
+
+
+def _secrets_key(scope: WorkspaceScope, name: str) -> str:
+    return f"{key_of(scope, name)}/credentials"
+
+
+def _parted(
+    hub: Hub, scope: WorkspaceScope, name: str, properties: dict[str, Json]
+) -> tuple[dict[str, Json], list[Change]]:
+    """Return what of the credentials may be shown, and the change that keeps the rest. Raises InvalidRequest."""
+    given = properties.get("credentials") or {}
+    told = given.get("secrets", properties.pop("secrets", None)) if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(told or {}, dict):
+        raise InvalidRequest("A datastore's credentials, and the secrets in them, are objects", target="credentials")
+    shown = {"credentialsType": "None", **{field: value for field, value in given.items() if field != "secrets"}}
+    key = _secrets_key(scope, name)
+    kept = {field: value for field, value in (told or {}).items() if value is not None}
+    if set(kept) - {"secretsType"}:
+        whole = {"secretsType": shown["credentialsType"], **kept}
+        return shown, [Put(key, {"sealed": hub.sealer.seal(msgspec.json.encode(whole).decode(), at=key)})]
+    before = hub.documents.get(key_of(scope, name))
+    is_same = before and before.body["properties"]["credentials"]["credentialsType"] == shown["credentialsType"]
+    return shown, [] if is_same else [Delete(key)]
 
 
 def _check_type(

@@ -11,6 +11,7 @@ from entrepot.domain import access, audit, groups
 from entrepot.domain.deployments import ordering, records, running
 from entrepot.domain.deployments.changes import changes
 from entrepot.domain.deployments.making import Maker
+from entrepot.domain.deployments.parameters import hidden
 from entrepot.domain.deployments.places import Place
 from entrepot.domain.deployments.records import ACCEPTED, CANCELED, FINAL, SUCCEEDED, TYPE, Target
 from entrepot.domain.deployments.template import Template
@@ -37,7 +38,7 @@ def what_if(hub: Hub, principal: Principal, target: Target, body: Json, maker: M
     """Return ARM's list of changes that the deployment would make; changes nothing."""
     access.require(hub, principal, f"{TYPE}/whatIf/action", target.scope_key)
     template = _read(hub, principal, target, body, maker)
-    found = changes(template, maker, principal)
+    found = hidden(changes(template, maker, principal), template.specs, template.parameters)
     return {"status": SUCCEEDED, "properties": {"correlationId": hub.new_id(), "changes": found}}
 
 

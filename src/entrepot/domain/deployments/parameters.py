@@ -1,6 +1,6 @@
 """A template's parameters: defaults, types, bounds, and which of them are secret. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
@@ -17,6 +17,34 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "secureobject": (dict, type(None)),
     "array": (list, type(None)),
 }
+_HIDDEN = "*" * 7
+_SHORTEST_PART = 4  # of a longer text that a secret is looked for in
+
+
+def hidden(value: Json, specs: Json, given: Json) -> Json:
+    """Return a JSON value in which no text tells what a secure parameter holds."""
+    secure = [text for name, spec in specs.items() if is_secure(spec) for text in _texts(given.get(name))]
+    return _without(value, sorted(secure, key=len, reverse=True)) if secure else value
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _without(value: Json, secrets: list[str]) -> Json:
+    if isinstance(value, dict):
+        return {name: _without(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, secrets) for item in value]
+    if isinstance(value, str):
+        for secret in secrets:
+            value = _HIDDEN if value == secret else value
+            value = value.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST_PART else value
+    return value
 
 
 def is_secure(spec: Json) -> bool:
