@@ -14,6 +14,7 @@ from entrepot.store.containers import snapshot_container
 from entrepot.testing.planes import EAST, WEST, Launcher, Plane
 
 BLOB = "/container/folder/blob.txt"
+BATCH = "restype=container&comp=batch"
 
 
 def put(plane: Plane, path: str = BLOB, body: bytes = b"hello", **headers: str) -> str:
@@ -262,6 +263,58 @@ def test_a_copy_needs_leave_to_read_its_source(plane: Plane) -> None:
     assert plane.ask("PUT", "/container/a", x_ms_copy_source=foreign).code == "CannotVerifyCopySource"
     missing = f"http://127.0.0.1:{plane.port}/west/none?{plane.sas('west')}"
     assert plane.ask("PUT", "/container/a", x_ms_copy_source=missing).status == 404
+
+
+def test_a_block_is_staged_from_a_range_of_another_blob(plane: Plane) -> None:
+    put(plane, body=b"0123456789")
+    source = f"http://127.0.0.1:{plane.port}{BLOB}?{plane.sas()}"
+    id = base64.b64encode(b"b").decode()
+    query = f"comp=block&blockid={id.replace('=', '%3D')}"
+    ranged = {"x-ms-copy-source": source, "x-ms-source-range": "bytes=2-4"}
+    assert plane.ask("PUT", "/container/part", query, named=ranged).status == 201
+    late = {**ranged, "x-ms-source-range": "bytes=10-"}
+    assert plane.ask("PUT", "/container/part", query, named=late).status == 416
+    blocks = f"<BlockList><Latest>{id}</Latest></BlockList>".encode()
+    assert plane.ask("PUT", "/container/part", "comp=blocklist", blocks).status == 201
+    assert plane.ask("GET", "/container/part").body == b"234"
+
+
+def test_a_copy_holds_its_sources_conditions(plane: Plane) -> None:
+    tag = put(plane)
+    asked = {"x-ms-copy-source": f"http://127.0.0.1:{plane.port}{BLOB}?{plane.sas()}"}
+    reply = plane.ask("PUT", "/container/copy", named={**asked, "x-ms-source-if-match": '"0x0"'})
+    assert reply.status == 412
+    reply = plane.ask("PUT", "/container/copy", named={**asked, "x-ms-source-if-none-match": tag})
+    assert (reply.status, reply.code) == (412, "SourceConditionNotMet")
+    assert plane.ask("PUT", "/container/copy", named={**asked, "x-ms-source-if-match": tag}).status == 202
+
+
+def batch(*lines: str) -> tuple[bytes, dict[str, str]]:
+    head = "--b\r\nContent-Type: application/http\r\nContent-ID: {}\r\n\r\n{} HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+    body = "".join(head.format(number, line) for number, line in enumerate(lines)) + "--b--\r\n"
+    return body.encode(), {"Content-Type": "multipart/mixed; boundary=b"}
+
+
+def test_a_batch_deletes_each_blob_by_itself(plane: Plane) -> None:
+    for name in ("a", "b", "c d"):
+        put(plane, f"/container/{name.replace(' ', '%20')}")
+    body, kind = batch("DELETE /container/a", "DELETE /container/none", "DELETE /container/c%20d?x=y")
+    reply = plane.ask("POST", "/container", BATCH, body, named=kind)
+    told = [line for line in reply.body.decode().splitlines() if line.startswith("HTTP/1.1")]
+    assert (reply.status, told) == (202, ["HTTP/1.1 202 Accepted", "HTTP/1.1 404 Not Found", "HTTP/1.1 202 Accepted"])
+    assert listed(plane.ask("GET", "/container", "restype=container&comp=list").body)[0] == ["b"]
+
+
+@pytest.mark.parametrize("line", ["PUT /container/a", "DELETE /other/a", "DELETE /container", "nonsense"])
+def test_a_batch_does_nothing_else(plane: Plane, line: str) -> None:
+    put(plane, "/container/a")
+    body, kind = batch(line)
+    assert plane.ask("POST", "/container", BATCH, body, named=kind).status == 400
+    assert plane.ask("POST", "/container", BATCH, b"x").status == 400
+    reading = plane.sas("container", "r")
+    body, kind = batch("DELETE /container/a")
+    reply = plane.ask("POST", "/container", BATCH, body, sas=reading, named=kind)
+    assert b"403" in reply.body and plane.ask("GET", "/container/a").status == 200
 
 
 @pytest.mark.parametrize("path", ["/container/../x", "/container/a//b", "/container/a/", "/container/%2e%2e/x"])

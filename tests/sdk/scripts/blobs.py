@@ -111,6 +111,19 @@ def check_copy_delete() -> None:
         c.delete_blob()
 
 
+def check_batches_and_blocks_of_other_blobs() -> None:
+    for name in ("batch/1", "batch/2", "batch/ü 3"):
+        C.upload_blob(name, b"0123456789", overwrite=True)
+    made = C.get_blob_client("parts")
+    made.stage_block_from_url("one", C.get_blob_client("batch/1").url, source_offset=8, source_length=2)
+    made.stage_block_from_url("two", C.get_blob_client("batch/1").url)
+    made.commit_block_list(["one", "two"])
+    same(made.download_blob().readall(), b"890123456789")
+    same([each.status_code for each in C.delete_blobs("batch/1", "batch/2", "batch/ü 3")], [202, 202, 202])
+    same(list(C.list_blob_names(name_starts_with="batch/")), [])
+    same(C.get_account_information()["account_kind"], "StorageV2")
+
+
 def check_big() -> None:
     data = os.urandom(1 << 20) * 70
     b = C.get_blob_client("big")

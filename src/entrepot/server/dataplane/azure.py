@@ -1,11 +1,11 @@
 """The subset of the Azure Blob REST service that the genuine clients use, on `Containers`."""
 
 import base64
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
 from entrepot.core.digests import Digest
@@ -13,6 +13,7 @@ from entrepot.core.errors import BlobMissing, InvalidRequest, NotFound
 from entrepot.core.manifests import check_path
 from entrepot.server.dataplane import conditions, listings
 from entrepot.server.dataplane.arrivals import Room, arriving, check_md5
+from entrepot.server.dataplane.copies import CopySource, copy_source, opened
 from entrepot.server.dataplane.messages import Answer, Refusal, Request, Slice
 from entrepot.server.dataplane.sas import Grant
 from entrepot.store import paths, snapshots
@@ -39,6 +40,13 @@ class Context:
 def head_container(request: Request, context: Context) -> Answer:
     """Get Container Properties."""
     return Answer(200, {"ETag": '"0x1"', "Last-Modified": formatdate(0, usegmt=True), "x-ms-lease-state": "available"})
+
+
+def account_information(request: Request, context: Context) -> Answer:
+    """Get Account Information."""
+    return Answer(
+        200, {"x-ms-sku-name": "Standard_LRS", "x-ms-account-kind": "StorageV2", "x-ms-is-hns-enabled": "false"}
+    )
 
 
 def list_blobs(request: Request, context: Context) -> Answer:
@@ -124,7 +132,7 @@ def put_blob(request: Request, context: Context) -> Answer:
 
 
 def put_block(request: Request, context: Context) -> Answer:
-    """Put Block: parallel, in any order."""
+    """Put Block and Put Block From URL: parallel, in any order."""
     block_id = request.query.get("blockid", "")
     try:
         if not block_id or len(base64.b64decode(block_id, validate=True)) > 64:
@@ -132,7 +140,10 @@ def put_block(request: Request, context: Context) -> Answer:
     except ValueError as error:
         raise InvalidRequest("blockid must be base64 of at most 64 bytes") from error
     sent_md5 = request.headers.get("content-md5")
-    with arriving(request.body, context.store, context.room, md5=sent_md5 is not None) as arrived:
+    with contextlib.ExitStack() as stack:
+        is_copy = "x-ms-copy-source" in request.headers
+        body = stack.enter_context(opened(_source(request, context), request.headers)) if is_copy else request.body
+        arrived = stack.enter_context(arriving(body, context.store, context.room, md5=sent_md5 is not None))
         check_md5(sent_md5, arrived.md5)
         context.containers.stage_block(request.container, request.name, block_id, arrived.file)
     return Answer(201, {"Content-MD5": sent_md5} if sent_md5 else {})
@@ -205,35 +216,26 @@ def delete_blob(request: Request, context: Context) -> Answer:
 
 
 def _copy_blob(request: Request, context: Context, *, only_if_absent: bool) -> Answer:
-    source = urlsplit(request.headers["x-ms-copy-source"])
-    if source.netloc.rpartition("@")[2].lower() != request.headers.get("host", "").lower():
-        raise Refusal(400, "CannotVerifyCopySource", "A copy's source must be a blob of this server.", closes=False)
-    container, _, name = unquote(source.path).lstrip("/").partition("/")
-    query = dict(parse_qsl(source.query))
-    grant = (
-        context.grant if container == request.container and "sig" not in query else context.grant_for(container, query)
-    )
-    if "r" not in grant.permissions:
-        raise Refusal(403, "CannotVerifyCopySource", "The source's signature does not let read.", closes=False)
-    item = context.containers.stat(container, name)
-    if item is None:
-        raise NotFound(f"There is no blob {name!r} in container {container!r}.")
-    source_store = context.containers.store(container, grant.region)
-    if source_store is not context.store:
-        context.room.check(context.store, item.size_bytes)
-        context.store.copy_from(source_store, paths.content(item.digest))
+    source = _source(request, context)
+    if source.store is not context.store:
+        context.room.check(context.store, source.item.size_bytes)
+        context.store.copy_from(source.store, paths.content(source.item.digest))
     copied = context.containers.put(
         request.container,
         request.name,
-        item.digest,
-        item.size_bytes,
-        md5=item.md5,
-        content_type=item.content_type,
-        metadata=_metadata(request) or item.metadata,
+        source.item.digest,
+        source.item.size_bytes,
+        md5=source.item.md5,
+        content_type=source.item.content_type,
+        metadata=_metadata(request) or source.item.metadata,
         only_if_absent=only_if_absent,
     )
     status = 201 if "x-ms-blob-type" in request.headers else 202
     return Answer(status, _written(copied) | {"x-ms-copy-id": str(uuid4()), "x-ms-copy-status": "success"})
+
+
+def _source(request: Request, context: Context) -> CopySource:
+    return copy_source(request, context.containers, context.grant, context.grant_for)
 
 
 def _check_target(request: Request, context: Context) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from entrepot.core.clock import Clock, SystemClock
 from entrepot.core.errors import Category, EntrepotError, NotFound, RevisionMismatch, StateConflict, Unauthenticated
-from entrepot.server.dataplane import azure, listings, transfer
+from entrepot.server.dataplane import azure, batches, listings, transfer
 from entrepot.server.dataplane.arrivals import Room
 from entrepot.server.dataplane.azure import Context
 from entrepot.server.dataplane.connections import Connection, Framed
@@ -206,14 +206,21 @@ class DataPlane:
     def _perform(self, request: Request) -> Answer:
         grant = self._authenticate(request)
         comp = request.query.get("comp", "")
+        if not request.container:
+            message = "Requests about the whole account are not supported by this server: ask a container."
+            raise Refusal(501, "NotImplemented", message, closes=False)
+        if (request.method, comp, request.name) == ("POST", "batch", ""):
+            return batches.answered(request, self._answer)
         found = _TRANSFER_OPERATIONS.get((request.method, comp))
         if found is None:
             of_container = not request.name and (comp == "list" or request.query.get("restype") == "container")
             table = _CONTAINER_OPERATIONS if of_container else _BLOB_OPERATIONS
             found = table.get((request.method, comp))
+            if request.query.get("restype") == "account" and comp == "properties":
+                found, of_container = ("rl", azure.account_information), True
             if found is None or not (of_container or request.name):
                 what = f"{request.method} with comp={comp or '(none)'}"
-                raise Refusal(405, "UnsupportedHttpVerb", f"{what} is not supported here.", closes=False)
+                raise Refusal(405, "UnsupportedHttpVerb", f"{what} is not supported by this server.", closes=False)
         needed, operation = found
         if not grant.permissions & set(needed):
             message = f"This needs the permission {' or '.join(needed)}; the signature gives {_letters(grant)}."

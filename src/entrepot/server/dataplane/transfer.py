@@ -9,7 +9,7 @@ from entrepot.core.manifests import check_path
 from entrepot.server.dataplane import packs
 from entrepot.server.dataplane.arrivals import arriving
 from entrepot.server.dataplane.azure import Context, slice_of
-from entrepot.server.dataplane.messages import Answer, Request
+from entrepot.server.dataplane.messages import Answer, Refusal, Request
 from entrepot.store import paths, snapshots
 
 _JSON_LIMIT = 256 << 20
@@ -53,6 +53,8 @@ def put_snapshot(request: Request, context: Context) -> Answer:
     path = request.name.strip("/")
     if path:
         check_path(path)
+    if request.body.length == 0:  # Azure's Snapshot Blob
+        raise Refusal(405, "UnsupportedHttpVerb", "Snapshots of blobs are not supported by this server.", closes=False)
     manifest = snapshots.Manifest.decode(request.read_all(_JSON_LIMIT))
     try:
         digest = snapshots.write(context.store, manifest)
