@@ -281,7 +281,7 @@ def test_every_curated_environment_can_be_planned() -> None:
     }
     on = [Interpreter((3, 11, 2), Path("/usr/bin/python3.11")), Interpreter((3, 10, 1), Path("/usr/bin/python3.10"))]
     for spec in specs:
-        assert set(spec) <= {"name", "version", "description", "image", "conda", "tags"}
+        assert set(spec) <= {"name", "version", "description", "image", "conda", "tags", "stands_in_for"}
         wanted = plan(EnvironmentSpec(image=spec["image"], conda=spec.get("conda")), on, policy="exact")  # type: ignore[arg-type]
         assert len(wanted.interpreters) == 1
 

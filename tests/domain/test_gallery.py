@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrepot.core.ids import AssetRef, RegistryScope
+from entrepot.core.errors import NotFound
+from entrepot.core.ids import AssetPointer, AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain import audit, gallery, registries
 from entrepot.domain.assets import catalog
@@ -25,6 +26,23 @@ def test_every_spec_becomes_an_environment_in_all_regions(hub: Hub) -> None:
         assert (body["properties"]["image"], body["properties"]["description"]) == (spec["image"], spec["description"])
         assert (yaml.safe_load(body["properties"].get("condaFile") or "null")) == spec.get("conda")
     assert registries.regions_of(hub, "azureml") == hub.settings.regions
+
+
+def test_names_of_azures_environments_stand_for_ours_in_every_workspace(hub: Hub, dev: WorkspaceScope) -> None:
+    gallery.publish(hub)
+    name = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
+    ours = catalog.get(hub, OWNER, AssetRef(PUBLIC, ENVIRONMENT, name, "1")).body
+    assert "what sklearn-1.5 has" in ours["properties"]["description"] and ours["properties"]["condaFile"]
+    pointers = [AssetPointer(ENVIRONMENT, name, label="latest"), AssetPointer(ENVIRONMENT, name, "9")]
+    found = [catalog.resolve(hub, OWNER, pointer.within(dev)).body["id"] for pointer in pointers]
+    found += [d.body["id"] for d in catalog.versions(hub, OWNER, dev, ENVIRONMENT, name).documents]
+    found.append(catalog.get(hub, OWNER, AssetRef(dev, ENVIRONMENT, name, "33")).body["id"])
+    assert found == [ours["id"]] * 4
+    assert catalog.get_container(hub, OWNER, dev, ENVIRONMENT, name).body["properties"]["latestVersion"] == "1"
+    with pytest.raises(NotFound):
+        catalog.get(hub, OWNER, AssetRef(dev, ENVIRONMENT, "AzureML-unheard-of", "1"))
+    catalog.create(hub, OWNER, AssetRef(dev, ENVIRONMENT, name, "1"), {"image": "mine"})
+    assert catalog.get(hub, OWNER, AssetRef(dev, ENVIRONMENT, name, "1")).body["properties"]["image"] == "mine"
 
 
 def test_publishing_again_writes_nothing(hub: Hub) -> None:

@@ -1,7 +1,8 @@
 """The gallery: the public registry `azureml` with curated environments, made at first start and read-only.
 
 What is in it are the specs `curated/*.yml`, each an environment's name, version, description, image, conda
-dependencies and tags. A changed spec needs a new version, as any asset does. Builds wait for the first use.
+dependencies and tags. `stands_in_for` names environments of Azure's that scripts ask for: they are there with what the
+spec has, and say so. A changed spec needs a new version, as any asset does. Builds wait for the first use.
 """
 
 import logging
@@ -49,10 +50,17 @@ def publish(hub: Hub) -> None:
 
 
 def _publish_spec(hub: Hub, file: str, spec: dict[str, Json]) -> None:
-    ref = AssetRef(RegistryScope(PUBLIC_REGISTRY), ENVIRONMENT, spec["name"], str(spec["version"]))
+    _publish_environment(hub, file, spec, spec["name"], spec.get("description"))
+    for name in spec.get("stands_in_for") or ():
+        told = f"Stands in for Azure's environment of this name. It has what {spec['name']} has: {spec['description']}"
+        _publish_environment(hub, file, spec, name, told)
+
+
+def _publish_environment(hub: Hub, file: str, spec: dict[str, Json], name: str, description: str | None) -> None:
+    ref = AssetRef(RegistryScope(PUBLIC_REGISTRY), ENVIRONMENT, name, str(spec["version"]))
     properties: dict[str, Json] = {
         "image": spec["image"],
-        "description": spec.get("description"),
+        "description": description,
         "tags": {str(name): str(value) for name, value in (spec.get("tags") or {}).items()},
         "environmentType": "Curated",
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 from azure.ai.ml import Input, Output, command, load_data, load_environment, load_model
 from azure.ai.ml.constants import AssetTypes, ListViewType
 from azure.ai.ml.entities import BuildContext, Data, Environment, Model
+from azure.ai.ml.exceptions import ValidationException
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from checks import CLUSTER, IMAGE, SUFFIX, finished, home, refused, registry, run, same, scratch, texts
 
@@ -175,10 +176,26 @@ def check_environments_of_every_kind() -> None:
     same(ML.environments.create_or_update(found).tags, {"a": "b", "z": "1"})
 
 
-def check_curated_environments_by_short_name() -> None:
-    job = command(command="echo hi", environment="AzureML-sklearn-1.0-ubuntu20.04-py38-cpu@latest", compute=CLUSTER)
-    with refused(HttpResponseError, "AzureML-sklearn"):
+def check_curated_environments_by_azures_names() -> None:
+    name = "AzureML-minimal-ubuntu20.04-py38-cpu-inference"
+    assert "python-3.11" in ML.environments.get(name, label="latest").description
+    for spelled in (
+        f"{name}@latest",
+        f"azureml:{name}:12",
+        f"azureml://registries/azureml/environments/{name}/labels/latest",
+    ):
+        job = ML.jobs.create_or_update(command(command="python --version", environment=spelled, compute=CLUSTER))
+        same(finished(ML, job.name), "Completed")
+    with refused((HttpResponseError, ValidationException), "AzureML-tensorflow"):
+        job = command(command="echo hi", environment="AzureML-tensorflow-2.4-ubuntu18.04@latest", compute=CLUSTER)
         ML.jobs.create_or_update(job)
+
+
+def check_models_by_stage() -> None:
+    for version, stage in (("1", "Production"), ("2", "Development"), ("3", None)):
+        ML.models.create_or_update(Model(name="staged", version=version, path=str(folder("m", a="1")), stage=stage))
+    same([each.version for each in ML.models.list(name="staged", stage="Production")], ["1"])
+    same(len(list(ML.models.list(name="staged"))), 3)
 
 
 def check_sharing() -> None:

@@ -11,8 +11,16 @@ from typing import Any
 import msgspec
 
 from entrepot.core.errors import InvalidReference, NotFound
-from entrepot.core.ids import DEFAULT_COMPONENT_VERSION, LATEST, AssetPointer, AssetRef, Scope, parse_reference
-from entrepot.core.nouns import CODE, Kind
+from entrepot.core.ids import (
+    DEFAULT_COMPONENT_VERSION,
+    LATEST,
+    AssetPointer,
+    AssetRef,
+    RegistryScope,
+    Scope,
+    parse_reference,
+)
+from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, workspaces
 from entrepot.domain.access import Coverage
 from entrepot.domain.authorization.visible import filled, readable
@@ -27,6 +35,8 @@ _ANONYMOUS = ("/azureml_anonymous", "/CliV2AnonymousEnvironment")  # names that 
 SNAPSHOTS_SPACE = "snapshots"
 """Facet space in which versions are found by the snapshot of their bytes."""
 
+_GALLERY = RegistryScope(access.PUBLIC_REGISTRY)
+_CURATED = "AzureML-"
 _DEFAULT_LABELS = (LATEST, "default")
 _MOST_ALIKE = 5
 
@@ -53,6 +63,8 @@ def may_read(hub: Hub, principal: Principal, ref: AssetRef) -> bool:
 
 def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
     """Return a version's document. Raises NotFound."""
+    if _is_curated(hub, ref):
+        return resolve(hub, principal, AssetPointer(ref.kind, ref.name, scope=_GALLERY))  # versions of Azure's are none
     document = _seen(hub, principal, ref, ref.key)
     if document is None:
         home(hub, ref.scope)
@@ -63,11 +75,24 @@ def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
 def get_container(hub: Hub, principal: Principal, scope: Scope, kind: Kind, name: str) -> Document:
     """Return the document of a name, which tells its latest and next version. Raises NotFound."""
     ref = AssetRef(scope, kind, name, "")
+    if _is_curated(hub, ref):
+        scope = _GALLERY
+        ref = AssetRef(scope, kind, name, "")
     document = _seen(hub, principal, ref, ref.container_key)
     if document is None:
         home(hub, scope)
         raise NotFound(f"There is no {kind.noun} {name!r} in {scope}", hint=_hint(ref))
     return _narrowed(hub, principal, ref, document)
+
+
+def _is_curated(hub: Hub, ref: AssetRef) -> bool:
+    """Say whether a workspace's environment is one of the gallery's: as in Azure, those have a name of their own."""
+    return (
+        ref.kind is ENVIRONMENT
+        and ref.name.startswith(_CURATED)
+        and ref.scope != _GALLERY
+        and hub.documents.get(ref.container_key) is None
+    )
 
 
 def _seen(hub: Hub, principal: Principal, ref: AssetRef, key: str) -> Document | None:
@@ -112,6 +137,8 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
         scope = workspaces.by_guid(hub, pointer.workspace_guid)
     if scope is None:
         raise InvalidReference(f"{pointer.kind.noun} {pointer.name} stands in no registry or workspace")
+    if _is_curated(hub, AssetRef(scope, pointer.kind, pointer.name, "")):
+        scope, pointer = _GALLERY, replace(pointer, version=None)
     if pointer.version is not None and pointer.version != DEFAULT_COMPONENT_VERSION:
         return get(hub, principal, AssetRef(scope, pointer.kind, pointer.name, pointer.version))
     if pointer.label is not None and (version := _aliased(hub, principal, pointer.within(scope))):
@@ -168,19 +195,22 @@ def versions(
     after: str | None = None,
     limit: int = 100,
     tags: Mapping[str, str | None] | None = None,
+    stage: str | None = None,
 ) -> Page:
     """Return a page of the versions of a name; none when the name is not there, as Azure does.
 
-    `tags` {name: value or None for any} narrows it. Versions of an archived name count as archived.
+    `tags` {name: value or None for any} and a model's `stage` narrow it. Versions of an archived name are archived too.
     """
-    ref = AssetRef(scope, kind, name, "")
     home(hub, scope)
+    if _is_curated(hub, AssetRef(scope, kind, name, "")):
+        scope = _GALLERY
+    ref = AssetRef(scope, kind, name, "")
     container = hub.documents.get(ref.container_key)
     if container is not None and container.is_archived:
         if view is View.ACTIVE:
             return Page(())
         view = View.ALL
-    asked = _Asked(ref.collection, view, order, tags or {})
+    asked = _Asked(ref.collection, view, order, tags or {}, stage)
     action = access.asset_action(scope.key, kind, "read")
     return asked.page(hub, principal, action, after=after, limit=limit)
 
@@ -228,6 +258,7 @@ class _Asked:
     view: View
     order: Order
     tags: Mapping[str, str | None]
+    stage: str | None = None
 
     def page(self, hub: Hub, principal: Principal, action: str, *, after: str | None, limit: int) -> Page:
         """Return a full page of those that the principal may read."""
@@ -238,13 +269,18 @@ class _Asked:
                 return hub.documents.list(self.collection, view=self.view, order=self.order, after=after, limit=limit)
             return hub.documents.find(self.collection, *tag_facet(*first), view=self.view, after=after, limit=limit)
 
-        if not others and access.coverage(hub, principal, action, self.collection) is Coverage.ALL:
+        if not others and not self.stage and access.coverage(hub, principal, action, self.collection) is Coverage.ALL:
             return fetch(after, limit)
         return readable(
             hub, principal, action, self.collection, fetch, view=self.view,
             order=self.order if first is None else Order.NEWEST, after=after, limit=limit,
-            admits=lambda document: _has_tags(document, self.tags),
+            admits=self._admits,
         )  # fmt: skip
+
+    def _admits(self, document: Document) -> bool:
+        if self.stage and document.body["properties"].get("stage") != self.stage:
+            return False
+        return _has_tags(document, self.tags)
 
 
 def tag_facet(name: str, value: str | None) -> tuple[str, str]:

@@ -71,6 +71,7 @@ def _list_versions(kind: Kind, call: Call) -> Answer:
     page = catalog.versions(
         call.hub, call.principal, scope_of(call), kind, _name(call),
         view=asked.view, order=asked.order, after=asked.after, limit=asked.limit, tags=dict(asked.tags),
+        stage=call.query.get("stage"),
     )  # fmt: skip
     return reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next)))
 
