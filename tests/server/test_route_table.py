@@ -6,6 +6,7 @@ from entrepot.server.compose import ROUTES
 
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
+    "/metrics",  # a scraper's key, or a token
     "/msi/token", "/gateway/authorize",  # a secret in another header
     "/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys",

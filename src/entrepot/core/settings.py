@@ -44,6 +44,8 @@ class Settings:
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
     fsync: bool = True
     log_level: str = "info"
+    metrics_key: str = field(default="", repr=False)  # by which a scraper may read /metrics, and nothing else
+    metrics_open: bool = False  # /metrics is for everybody
     oidc_providers: tuple[Mapping[str, Any], ...] = ()  # outside providers whose tokens are believed
     secrets_key: str = field(default="", repr=False)  # empty: <home>/keys/secrets.key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settings of plug-ins, by plug-in name

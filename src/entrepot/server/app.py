@@ -10,10 +10,11 @@ import contextlib
 import io
 import itertools
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from entrepot.core.errors import EntrepotError, InvalidRequest, RouteNotFound, TooLarge
@@ -21,6 +22,7 @@ from entrepot.domain import audit
 from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
 from entrepot.domain.hub import Principal
 from entrepot.server.calls import JSON_TYPE, Answer, Call, Gathered, Header
+from entrepot.server.monitoring.requests import FAMILY
 from entrepot.server.routing import MethodNotAllowed, Route, Router
 from entrepot.server.site import Site
 from entrepot.wire.arm import encode
@@ -58,6 +60,7 @@ class Application:
     def __init__(self, site: Site, router: Router, *, writers: Executor, waiters: Executor, reads_inline: bool) -> None:
         self._site = site
         self._router = router
+        self._requests = site.requests
         self._writers = writers
         self._waiters = waiters
         self._reads_inline = reads_inline
@@ -71,6 +74,7 @@ class Application:
         """Return the complete answer of a read that may run in the event loop, None for all other requests."""
         if not self._reads_inline or scope["method"] != "GET":
             return None
+        began = time.perf_counter()
         request_id = self._new_request_id()
         origins = self._origins[scope["scheme"]]
         try:
@@ -82,6 +86,7 @@ class Application:
             answer = route.handler(call)
         except Exception as error:
             answer = _failed(error, request_id, scope)
+        self._requests.count(scope, answer.status, began)
         return self._finished(answer, request_id, origins)
 
     def _is_inline(self, path: str) -> bool:
@@ -156,6 +161,8 @@ class Application:
 
     def _deliver(self, answers: "Sequence[tuple[_Apart, Answer]]") -> None:
         """Hand complete answers to the event loop that waits for them, all in one go: waking it is dear."""
+        for request, answer in answers:
+            self._requests.count(request.scope, answer.status, request.began)
         finished = [
             (request.done, self._finished(answer, request.id, self._origins[request.scope["scheme"]]))
             for request, answer in answers
@@ -171,6 +178,7 @@ class Application:
             return
         answer = self.answer_now(scope)
         if answer is None:
+            began = time.perf_counter()
             request_id = self._new_request_id()
             origins = self._origins[scope["scheme"]]
             try:
@@ -179,6 +187,7 @@ class Application:
                 return
             except Exception as error:
                 answer = _failed(error, request_id, scope)
+            self._requests.count(scope, answer.status, began)
             answer = self._finished(answer, request_id, origins)
         await self._send(answer, send)
 
@@ -201,6 +210,7 @@ class Application:
         method, path, site = scope["method"], scope["path"], self._site
         address = (scope.get("client") or ("",))[0]
         route, params = self._find(method, path, headers)
+        scope[FAMILY] = route.family
         who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id, address)
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
@@ -270,6 +280,7 @@ class _Apart:
     done: Callable[[Answer], None]
     loop: asyncio.AbstractEventLoop
     id: str = ""
+    began: float = field(default_factory=time.perf_counter)
 
 
 def _all_done(finished: Sequence[tuple[Callable[[Answer], None], Answer]]) -> None:

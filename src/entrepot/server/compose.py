@@ -5,7 +5,7 @@ import getpass
 import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ from entrepot.server.identity.signing import SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
 from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_token, open_sealer
+from entrepot.server.monitoring.recording import Recorder
 from entrepot.server.places import ALIAS
 from entrepot.server.routes import (
     arm,
@@ -54,6 +55,7 @@ from entrepot.server.routes import (
     jobs,
     metadata,
     mlflow,
+    monitoring,
     openapi,
     operations,
     registered_models,
@@ -87,9 +89,11 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections, dependents, deployment_templates, audit, tags, secrets,
+    computes, connections, dependents, deployment_templates, audit, tags, secrets, monitoring,
 )  # fmt: skip
-ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.ROUTES)
+ROUTES: tuple[Route, ...] = tuple(
+    replace(route, family=family.__name__.rpartition(".")[2]) for family in FAMILIES for route in family.ROUTES
+)
 """All routes of the server."""
 OPERATIONS = tuple(
     Operation(route.method, route.template, route.action, route.reason, route.is_anonymous, route.takes_stream)
@@ -113,11 +117,13 @@ class Composition:
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
         self.workers.start()
+        self.site.recorder.start()
         self.site.gateway.start()
         self.site.auditor.start()
 
     def stop(self) -> None:
         """End scoring, the workers and the data plane; whoever waits in a request gives up."""
+        self.site.recorder.stop()
         self.site.gateway.stop()  # before replicas end, which it still asks
         self.site.stopping.set()
         self.workers.stop()
@@ -163,7 +169,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
-            auditor=_auditor(hub),
+            auditor=_auditor(hub), recorder=Recorder(hub, gateway),
         )  # fmt: skip
         composition = _assembled(site, tls, planes, depots)
         undo.pop_all()

@@ -38,6 +38,7 @@ class Route:
     is_anonymous: bool = False
     is_long: bool = False
     takes_stream: bool = False
+    family: str = ""  # by which requests are counted; `compose.py` fills it in
 
     def __post_init__(self) -> None:
         if (self.action is None) != bool(self.reason):

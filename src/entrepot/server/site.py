@@ -10,6 +10,8 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
+from entrepot.server.monitoring.recording import Recorder
+from entrepot.server.monitoring.requests import Requests
 from entrepot.server.routing import Router
 from entrepot.wire.openapi import Operation
 from entrepot.wire.origins import Origins
@@ -69,6 +71,8 @@ class Site:
     version: str
     gateway: Gateway
     operations: tuple[Operation, ...]
+    recorder: Recorder
+    requests: Requests = field(default_factory=Requests)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -6,13 +6,14 @@ product is one `commit`, which happens whole or not at all and is durable when i
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from entrepot.core.durations import Durations
 from entrepot.core.errors import InvalidRequest
 
 Json = Any
@@ -261,6 +262,22 @@ class DocumentStore(Protocol):
 
     def close(self) -> None:
         """Release files and connections; committed work is kept."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A store that tells operators how it does. One that cannot goes without."""
+
+    commits: Durations
+    """How long commits took until they were durable."""
+
+    def backlog(self) -> Mapping[str, tuple[int, int]]:
+        """Return {queue: (items that wait, items that are leased)}."""
+        ...
+
+    def tally(self, space: str, name: str) -> Mapping[str, int]:
+        """Return how many documents carry each value of a facet."""
         ...
 
 

@@ -5,6 +5,7 @@ tables (`tables.py`).
 """
 
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from entrepot.core.durations import Durations
 from entrepot.core.errors import EntrepotError, InvalidRequest
 from entrepot.store.documents import (
     LAST_SEQUENCE,
@@ -43,6 +45,7 @@ _FIELDS = tuple(getattr(Document, field.name).__set__ for field in fields(Docume
 _KEPT_BYTES = 16 << 20
 _OVERHEAD_BYTES = 512  # of what is kept, each
 _KEPT_PAGE_LIMIT = 1000
+_COMMITS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _STARTS: dict[Order, int | str] = {Order.NEWEST: LAST_SEQUENCE, Order.OLDEST: 0, Order.KEY: ""}
 
 
@@ -103,6 +106,7 @@ class SqlDocuments:
             Order.OLDEST: (s.oldest, s.oldest_all),
             Order.KEY: (s.by_name, s.by_name_all),
         }
+        self.commits = Durations(_COMMITS_S)
         self._woken = threading.Condition()
         self._wakes = 0
         self._seen = threading.local()
@@ -248,6 +252,7 @@ class SqlDocuments:
 
     def commit(self, changes: Sequence[Change]) -> Sequence[Document]:
         """Apply all changes or none, durably; return the documents put, in order. Raises RevisionMismatch."""
+        began = time.perf_counter()
         steps = plan(changes)
         keys = {change.key for change in changes if isinstance(change, Put | Delete)}
         collections = {key.rpartition("/")[0] for key in keys}
@@ -261,6 +266,7 @@ class SqlDocuments:
             raise
         # After any other exception the writer may still be at it, so the names stay announced: slower, never wrong.
         self._settle(keys, collections)
+        self.commits.add(time.perf_counter() - began)
         if applied.has_work:
             self._wake()
         return applied.documents
@@ -269,6 +275,14 @@ class SqlDocuments:
         for known, names in ((self._known, keys), (self._known_pages, collections)):
             if known is not None:
                 known.over(names)
+
+    def backlog(self) -> Mapping[str, tuple[int, int]]:
+        """Return {queue: (items that wait, items that are leased)}."""
+        return {queue: (total - leased, leased) for queue, total, leased in self._query(self._statements.backlog, {})}
+
+    def tally(self, space: str, name: str) -> Mapping[str, int]:
+        """Return how many documents carry each value of a facet."""
+        return dict(self._query(self._statements.tally, {"space": space, "name": indexed(name)}))
 
     def close(self) -> None:
         """Release files and connections; committed work is kept."""

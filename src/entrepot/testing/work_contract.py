@@ -12,7 +12,9 @@ from entrepot.store.documents import (
     Document,
     DocumentStore,
     Enqueue,
+    Facet,
     Finish,
+    Measured,
     Postpone,
     Put,
     ReleaseLeases,
@@ -53,6 +55,20 @@ class WorkContract:
         taken = documents.lease(["a", "b"], owner="o", now=100, seconds=500, limit=3)
         assert [work.key for work in taken] == ["late"]
         assert documents.lease([], owner="o", now=100, seconds=500) == ()
+
+    def test_a_store_that_is_measured_counts_what_is_in_it(self, documents: DocumentStore) -> None:
+        if not isinstance(documents, Measured):
+            return
+        assert (dict(documents.backlog()), dict(documents.tally("jobs", "status"))) == ({}, {})
+        documents.commit([Enqueue("a", "1"), Enqueue("a", "2"), Enqueue("b", "1", due=1e9)])
+        documents.lease(["a"], owner="o", now=100, seconds=10)
+        assert documents.backlog() == {"a": (1, 1), "b": (1, 0)}
+        before = documents.commits.told()[0][-1][1]
+        for key, state in (("j/1", "Running"), ("j/2", "Failed"), ("j/3", "Failed"), ("j/2", "Running")):
+            documents.commit([Put(key, {}, facets=(Facet("jobs", "status", state), Facet("jobs", "owner", "x")))])
+        assert documents.tally("jobs", "status") == {"Running": 2, "Failed": 1}
+        within, sum_s = documents.commits.told()
+        assert (within[-1][1] - before, sum_s > 0) == (4, True)
 
     def test_a_waiting_item_is_left_as_it_is(self, documents: DocumentStore) -> None:
         documents.commit([Enqueue("q", "k", "first", due=5)])

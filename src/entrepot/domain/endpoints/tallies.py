@@ -10,6 +10,8 @@ from typing import Any
 Json = Any
 
 MODEL_ERROR = 424
+TIMEOUT, TOO_MANY = 408, 429
+_GATEWAY_TIMEOUT, _UNAVAILABLE = 504, 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,22 @@ class Tally:
         return sum(self.answers.values())
 
     @property
+    def timed(self) -> int:
+        """How many answers were timed so far: gateways tell times up to a second after the answers."""
+        return self.within[-1][1] if self.within else 0
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        """Answers by the status that callers saw: gateways count a timeout as 504 and want of room as 503."""
+        seen = dict(self.answers)
+        if late := seen.pop(_GATEWAY_TIMEOUT, 0):
+            seen[TIMEOUT] = seen.get(TIMEOUT, 0) + late
+        if refused := min(self.refused, seen.get(_UNAVAILABLE, 0)):
+            seen[_UNAVAILABLE] -= refused
+            seen[TOO_MANY] = seen.get(TOO_MANY, 0) + refused
+        return {status: count for status, count in sorted(seen.items()) if count}
+
+    @property
     def errors(self) -> int:
         """Answers that a model or its replica failed to give; requests that found no room are not among them."""
         failed = sum(count for status, count in self.answers.items() if status >= 500 or status == MODEL_ERROR)
@@ -49,12 +67,24 @@ class Tally:
             total_ms=self.total_ms - earlier.total_ms,
         )
 
+    def plus(self, other: "Tally") -> "Tally":
+        """Return what both counted; the bounds are the same wherever anything was timed."""
+        more = dict(other.within)
+        within = tuple((bound, count + more.get(bound, 0)) for bound, count in self.within) or other.within
+        statuses = self.answers.keys() | other.answers.keys()
+        return Tally(
+            answers={status: self.answers.get(status, 0) + other.answers.get(status, 0) for status in statuses},
+            refused=self.refused + other.refused,
+            in_flight=other.in_flight,
+            within=within,
+            total_ms=self.total_ms + other.total_ms,
+        )
+
     def quantile_ms(self, share: float) -> float | None:
         """Return the time within which this share (0 to 1) was answered, between bounds by line; None when none was."""
-        timed = self.within[-1][1] if self.within else 0
-        if not timed:
+        if not self.timed:
             return None
-        wanted, low, counted = share * timed, 0.0, 0
+        wanted, low, counted = share * self.timed, 0.0, 0
         for bound, count in self.within:
             if count >= wanted:
                 if bound == float("inf") or count == counted:

@@ -34,6 +34,9 @@ TERMINAL = (COMPLETED, FAILED, CANCELED, SKIPPED)
 BATCH_ENDPOINT = "batchEndpoint"  # facets of the jobs that an endpoint's invocations made
 BATCH_DEPLOYMENT = "batchDeployment"
 
+STATES = "jobs"
+"""Facet space in which jobs of all workspaces are counted by their state."""
+
 PIPELINE_QUEUE = "pipeline"
 NODE_QUEUE = "node"
 
@@ -189,9 +192,10 @@ def record_of(document: Document) -> Record:
 
 
 def facets(scope: WorkspaceScope, body: Json) -> tuple[Facet, ...]:
-    """Return by what a job is found: its parent ('' for root jobs), experiment, endpoint, reusable result."""
+    """Return by what a job is found: its state among all, its parent ('' for root jobs), experiment, and the like."""
     space, ours = space_of(scope), body["entrepot"]
     found = [Facet(space, "parent", ours.get("parent") or "")]
+    found.append(Facet(STATES, "status", body["properties"]["status"]))
     found.append(Facet(space, "experiment", body["properties"]["experimentName"]))
     invoked = ours.get("invoked") or {}
     found += [Facet(space, name, invoked[name]) for name in (BATCH_ENDPOINT, BATCH_DEPLOYMENT) if name in invoked]

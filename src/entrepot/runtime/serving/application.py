@@ -62,7 +62,7 @@ class Application:
 
     def ready(self) -> None:
         """Tell the counters that this worker serves."""
-        self._counters.write(self._worker, self._requests, self._busy_s, 0)
+        self._counters.ready(self._worker)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

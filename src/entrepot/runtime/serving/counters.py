@@ -1,15 +1,21 @@
 """Counts that all workers of a replica share: requests, seconds spent in the model, requests under way.
 
+With them goes what the system knows of the workers: processor time and memory.
+
 One page of memory, made before the workers are forked; each worker writes its own row only, so no lock is needed.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from typing import Dict
 
-_ROW = struct.Struct("=dddd")  # ready, requests, busy seconds, under way
+_ROW = struct.Struct("=dddd")  # process (0: not ready), requests, busy seconds, under way
+_COUNTS = struct.Struct("=ddd")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Counters:
@@ -19,29 +25,50 @@ class Counters:
         self.workers = workers
         self._memory = mmap.mmap(-1, _ROW.size * workers)
 
+    def ready(self, worker: int) -> None:
+        """Mark a worker, this process, as ready; what the row counted stays."""
+        _, requests, busy_s, _ = self._row(worker)
+        _ROW.pack_into(self._memory, worker * _ROW.size, os.getpid(), requests, busy_s, 0)
+
     def write(self, worker: int, requests: int, busy_s: float, under_way: int) -> None:
-        """Write a worker's row."""
-        _ROW.pack_into(self._memory, worker * _ROW.size, 1.0, requests, busy_s, under_way)
+        """Write a worker's counts."""
+        _COUNTS.pack_into(self._memory, worker * _ROW.size + _ROW.size - _COUNTS.size, requests, busy_s, under_way)
 
     def reset(self, worker: int) -> None:
         """Mark a worker as not ready; what it counted stays."""
-        _, requests, busy_s, _ = _ROW.unpack_from(self._memory, worker * _ROW.size)
+        _, requests, busy_s, _ = self._row(worker)
         _ROW.pack_into(self._memory, worker * _ROW.size, 0.0, requests, busy_s, 0)
 
     def earlier(self, worker: int) -> "tuple[int, float]":
         """Return (requests, busy seconds) of a worker's row, where a new process goes on counting."""
-        _, requests, busy_s, _ = _ROW.unpack_from(self._memory, worker * _ROW.size)
+        _, requests, busy_s, _ = self._row(worker)
         return int(requests), busy_s
 
     def is_ready(self, worker: int) -> bool:
         """Say whether the worker has begun to serve."""
-        return bool(_ROW.unpack_from(self._memory, worker * _ROW.size)[0])
+        return bool(self._row(worker)[0])
 
     def totals(self) -> Dict[str, float]:
         """Return the sums over all workers."""
-        rows = [_ROW.unpack_from(self._memory, worker * _ROW.size) for worker in range(self.workers)]
-        ready, requests, busy_s, under_way = (sum(row[column] for row in rows) for column in range(4))
+        rows = [self._row(worker) for worker in range(self.workers)]
+        requests, busy_s, under_way = (sum(row[column] for row in rows) for column in (1, 2, 3))
+        used = [_usage(int(row[0])) for row in rows if row[0]]
         return {
-            "workers": self.workers, "ready": int(ready), "requests": int(requests), "busy_s": busy_s,
-            "under_way": int(under_way),
+            "workers": self.workers, "ready": len(used), "requests": int(requests), "busy_s": busy_s,
+            "under_way": int(under_way), "cpu_s": sum(cpu_s for cpu_s, _ in used),
+            "memory_bytes": sum(memory for _, memory in used),
         }  # fmt: skip
+
+    def _row(self, worker: int) -> "tuple[float, float, float, float]":
+        process, requests, busy_s, under_way = _ROW.unpack_from(self._memory, worker * _ROW.size)
+        return process, requests, busy_s, under_way
+
+
+def _usage(process: int) -> "tuple[float, int]":
+    """Return the processor seconds and the resident bytes of a process; nothing where the system does not tell."""
+    try:
+        with open("/proc/%d/stat" % process) as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0, 0
+    return (int(fields[11]) + int(fields[12])) / _TICKS, int(fields[21]) * _PAGE

@@ -55,6 +55,8 @@ class Statements:
     postpone: str
     renew: str
     release: str
+    backlog: str
+    tally: str
 
 
 @dataclass(frozen=True, slots=True)

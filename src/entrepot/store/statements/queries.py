@@ -259,6 +259,17 @@ class Queries:
         owned = (c.lease >= bindparam("low"), c.lease < bindparam("high"))
         return self._text(update(tables.work).where(*owned).values({"lease": _NULL, "due": _ZERO}))
 
+    def backlog(self) -> str:
+        """-> (queue, how many items it has, how many of them are leased)."""
+        c = tables.work.c
+        return self._text(select(c.queue, func.count(), func.count(c.lease)).group_by(c.queue))
+
+    def tally(self) -> str:
+        """space, name -> (value, how many documents carry it)."""
+        c = tables.facets.c
+        chosen = (c.space == bindparam("space"), c.name == bindparam("name"))
+        return self._text(select(c.value, func.count()).where(*chosen).group_by(c.value))
+
 
 def _in_view(table: Table, is_archived: bool) -> ColumnElement[bool]:
     flag: ColumnElement[bool] = literal_column("true" if is_archived else "false", tables.documents.c.is_archived.type)

@@ -13,12 +13,17 @@ KEY_HEADER = "x-entrepot-replica"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a replica has done since it started: requests, seconds in the model, requests under way, its workers."""
+    """What a replica has done since it started: requests, seconds in the model, requests under way, its workers.
+
+    And what its processes used: processor seconds, resident bytes.
+    """
 
     requests: int
     busy_s: float
     under_way: int
     workers: int
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
 
 
 def ask(address: str, path: str, secret: str, *, timeout_s: float) -> str:
@@ -39,7 +44,9 @@ def load(address: str, secret: str, *, timeout_s: float) -> Load | None:
         if status != 200:
             return None
         told: Json = json.loads(body)
-        return Load(told["requests"], told["busy_s"], told["under_way"], told["workers"])
+        return Load(
+            told["requests"], told["busy_s"], told["under_way"], told["workers"], told["cpu_s"], told["memory_bytes"]
+        )
     except (OSError, http.client.HTTPException, ValueError, KeyError):
         return None
 

@@ -1,0 +1,1 @@
+"""What this process counts of itself, and the record it keeps of what the gateway counted."""
