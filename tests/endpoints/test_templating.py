@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from entrepot.core.errors import EntrepotError, InvalidReference, NotFound, StateConflict, TemplateLimitExceeded
+from entrepot.core.errors import (
+    EntrepotError,
+    InvalidReference,
+    InvalidRequest,
+    NotFound,
+    StateConflict,
+    TemplateLimitExceeded,
+)
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import DEPLOYMENT_TEMPLATE, ENVIRONMENT
 from entrepot.domain import lineage
@@ -206,3 +213,8 @@ def test_a_change_of_what_a_deployment_said_itself_is_kept(house: House) -> None
 def test_an_override_that_names_no_template_is_told(house: House, override: str, error: type[EntrepotError]) -> None:
     with pytest.raises(error, match="deploymentTemplateOverride"):
         _put(house, house.endpoint(), house.model(house.registry, "plain"), override=override)
+
+
+def test_a_scoring_path_that_no_gateway_could_route_is_refused(house: House) -> None:
+    with pytest.raises(InvalidRequest, match="scoringPath is '/a b'"):
+        house.deploy(house.endpoint(), "blue", scoringPath="/a b")

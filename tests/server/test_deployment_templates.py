@@ -82,6 +82,8 @@ def test_other_content_under_the_same_version_is_a_conflict_that_names_the_field
         ({"instanceCount": 0}, "from 1 to"),
         ({"scoringPort": 70000}, "from 1 to 65535"),
         ({"scoringPath": "score"}, "a path such as /score"),
+        ({"scoringPath": "/a?b={c}"}, "a path such as /score"),
+        ({"modelMountPath": "models"}, "an absolute path"),
         ({"requestSettings": {"requestTimeout": "PT1H"}}, "requestTimeout must be"),
         ({"livenessProbe": {"period": "often"}}, "is not a duration"),
         ({"environmentVariables": ["A"]}, "an object is needed"),

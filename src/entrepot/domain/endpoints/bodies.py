@@ -3,6 +3,7 @@
 What this server does not act on is kept as it came. Defaults and limits are the documented ones of Azure ML.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ _OURS = ("cors", "sticky")
 _DROPPED = ("provisioningState", "scoringUri", "swaggerUri", "keys")
 _PROBE = {"initialDelay": "PT10S", "period": "PT10S", "timeout": "PT2S", "successThreshold": 1, "failureThreshold": 30}
 _PROBE_DURATIONS = ("initialDelay", "period", "timeout")
+_ROUTE = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
 _CORS_LISTS = ("allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders")
 
 
@@ -64,6 +66,7 @@ def deployment_properties(given: Mapping[str, Json]) -> dict[str, Json]:
     variables = kept.get("environmentVariables") or {}
     if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
         raise InvalidRequest("environmentVariables must be an object with texts", target="environmentVariables")
+    check_scoring_path(kept.get("scoringPath"))
     return kept | {
         "endpointComputeType": kind,
         "environmentVariables": dict(variables),
@@ -74,6 +77,15 @@ def deployment_properties(given: Mapping[str, Json]) -> dict[str, Json]:
         "appInsightsEnabled": bool(kept.get("appInsightsEnabled")),
         "properties": kept.get("properties") or {},
     }
+
+
+def check_scoring_path(path: Json) -> None:
+    """Raise InvalidRequest for what cannot be a path below an endpoint's address; None is no path."""
+    if path is not None and not (isinstance(path, str) and _ROUTE.fullmatch(path)):
+        raise InvalidRequest(
+            f"scoringPath is {path!r}: it must be a path such as /score, of letters, digits and - . _ ~ /",
+            target="scoringPath",
+        )
 
 
 def sku_of(given: Json, before: Json) -> dict[str, Json]:

@@ -244,6 +244,6 @@ def _are_within(own: Json, offered: Json) -> bool:
 
 
 def scoring_path(properties: Mapping[str, Json]) -> str:
-    """Return the path at which a deployment's template has it scored, '' for the usual one."""
-    path = properties.get("scoringPath")
-    return path.strip("/") if isinstance(path, str) and path.strip("/") != "score" else ""
+    """Return the path below its endpoint at which a deployment is scored besides `score`; '' when there is none."""
+    path = str(properties.get("scoringPath") or "").strip("/")
+    return "" if path in ("score", "swagger.json") else path

@@ -20,7 +20,6 @@ ARCHIVED, DEVELOPMENT = "Archived", "Development"
 _MANAGED = "Managed"
 _HIGHEST_PORT = 65535
 _PROBES = ("livenessProbe", "readinessProbe")
-_PATHS = ("scoringPath", "modelMountPath")
 _DURATIONS = ("requestTimeout", "initialDelay", "period", "timeout")
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -37,10 +36,10 @@ def _normalise(ref: AssetRef, properties: Properties) -> None:
         _read_probe(ref, properties, name)
     if "requestSettings" in properties:
         bodies.request_settings(_mapping(ref, properties, "requestSettings"))
-    for name in _PATHS:
-        path = properties.get(name)
-        if path is not None and not (isinstance(path, str) and path.startswith("/")):
-            raise _wrong(ref, name, path, "a path such as /score is needed")
+    bodies.check_scoring_path(properties.get("scoringPath"))
+    mount = properties.get("modelMountPath")
+    if mount is not None and not (isinstance(mount, str) and mount.startswith("/")):
+        raise _wrong(ref, "modelMountPath", mount, "an absolute path such as /var/models is needed")
     _read_port(ref, properties, properties.get("scoringPort"), "scoringPort")
     if "stage" in properties:
         properties["isArchived"] = _is_archiving(properties["stage"])
