@@ -39,6 +39,31 @@ def test_a_sweep_tries_the_grid_and_keeps_the_best(place: Place) -> None:
     assert "grid_1" not in [job["name"] for job in place.call("GET", "jobs")["value"]]
 
 
+def test_the_best_trials_output_becomes_an_asset_and_the_others_do_not(place: Place) -> None:
+    named = {"jobOutputType": "custom_model", "assetName": "tuned"}
+    for version, given in (("1", named), ("v2", {**named, "assetVersion": "v2"})):
+        name = f"asset-{version}"
+        place.sweep(name, SCORED, RATES, samplingAlgorithm="grid", outputs={"m": given})
+        body = place.finish(name)
+        assert body["properties"]["status"] == "Completed", body["properties"].get("error")
+        assert body["properties"]["outputs"]["m"]["assetVersion"] == version
+        model = place.call("GET", f"models/tuned/versions/{version}")
+        assert model["properties"]["jobName"] == f"{name}_1"  # the trial that made it
+        trials = {"modelType": "custom_model", "modelUri": f"azureml://jobs/{name}_1/outputs/m"}
+        best = place.call("PUT", f"models/best/versions/{version}", {"properties": trials})
+        assert model["entrepot"]["snapshot"] == best["entrepot"]["snapshot"]
+    assert len(place.call("GET", "models/tuned/versions")["value"]) == 2
+
+
+def test_an_asset_that_cannot_be_made_fails_the_sweep_with_the_reason(place: Place) -> None:
+    place.call("PUT", "data/taken/versions/1", {"properties": {"dataType": "uri_file", "dataUri": "https://x.org/a"}})
+    taken = {"jobOutputType": "uri_folder", "assetName": "taken", "assetVersion": "1"}
+    place.sweep("clash", SCORED, RATES, samplingAlgorithm="grid", outputs={"m": taken})
+    body = place.finish("clash")
+    assert body["properties"]["status"] == "Failed"
+    assert "taken:1 already exists" in body["properties"]["error"]["message"]
+
+
 def test_the_smallest_score_wins_when_minimizing(place: Place) -> None:
     objective = {"goal": "minimize", "primaryMetric": "acc"}
     place.sweep("small", logging("log(${{search_space.lr}})"), RATES, samplingAlgorithm="grid", objective=objective)

@@ -188,7 +188,7 @@ def _made(hub: Hub, record: Record, graph: Json, node: str, output: str) -> Json
 def completed(
     hub: Hub, record: Record, places: Mapping[str, Json], export: Callable[[], Sequence[Change]]
 ) -> list[Change]:
-    """Return the changes that end a pipeline or loop well: at once, or by way of Finalizing when outputs become assets.
+    """Return the changes that end a parent job well: at once, or by way of Finalizing when outputs become assets.
 
     `export` gives the changes that make its outputs.
     """

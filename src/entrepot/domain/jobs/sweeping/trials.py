@@ -31,6 +31,8 @@ _FIRST_FAILURES = 3  # when that many trials fail and none has completed, no mor
 def advanced(hub: Hub, record: Record, graph: Json) -> list[Change]:
     """Return the changes of one tick. The graph's nodes, which hold the trials' states by now, are changed in place."""
     settings = read_sweep(graph["sweep"])
+    if record.status == records.FINALIZING:  # all has been tried: its outputs are becoming assets
+        return outputs.completed(hub, record, graph["exports"], list)
     _take_scores(hub, record, graph, settings)
     reason = _reason_to_stop(hub, record, graph, settings)
     if reason:
@@ -166,8 +168,8 @@ def _rolled_up(hub: Hub, record: Record, graph: Json, settings: SweepSettings) -
     states = [node["status"] for node in nodes.values()]
     completed = [node for node in nodes.values() if node["status"] == records.COMPLETED]
     if completed and not _was_cut(graph, settings):
-        changes = _kept(hub, record, graph, best or completed[0])
-        return [*changes, *records.moved(record, records.COMPLETED, now=now)]
+        kept = best or completed[0]
+        return outputs.completed(hub, record, graph["exports"], lambda: _kept(hub, record, graph, kept))
     if records.FAILED in states and record.status != records.CANCEL_REQUESTED and not completed:
         return records.moved(record, records.FAILED, now=now, error=_failure(hub, record, graph))
     reason = graph.get("stopped") or "all trials were canceled"
