@@ -65,3 +65,55 @@ def test_a_schedule_lives_through_all_its_commands(az: Run) -> None:
     az("ml", "schedule", "disable", "-n", "nightly")
     assert az("ml", "schedule", "delete", "-n", "nightly").code == 0
     assert az("ml", "schedule", "show", "-n", "nightly").code == 3
+
+
+TRAIN = """
+name: train_once
+type: command
+inputs: {lr: {type: number}, word: {type: string}}
+outputs: {model: {type: uri_folder}}
+environment: azureml://registries/azureml/environments/python-3.11-mlflow/versions/1
+command: >-
+  echo ${{inputs.word}} ${{inputs.lr}} > ${{outputs.model}}/w.txt &&
+  python -c "import mlflow; mlflow.log_metric('acc', ${{inputs.lr}})"
+"""
+LINE = """
+type: pipeline
+inputs: {word: hi}
+outputs: {best: {type: uri_folder}}
+settings: {default_compute: azureml:cpu-cluster}
+jobs:
+  tune:
+    type: sweep
+    trial: ./train.yml
+    inputs: {word: "${{parent.inputs.word}}"}
+    outputs: {model: "${{parent.outputs.best}}"}
+    search_space: {lr: {type: choice, values: [0.25, 0.75]}}
+    sampling_algorithm: grid
+    objective: {goal: maximize, primary_metric: acc}
+    limits: {max_total_trials: 4, max_concurrent_trials: 2, timeout: 300}
+  show:
+    command: cat ${{inputs.model}}/w.txt
+    environment: {image: docker.io/python}
+    inputs: {model: {type: uri_folder, path: "${{parent.jobs.tune.outputs.model}}"}}
+"""
+
+
+def test_a_pipelines_file_has_a_sweep_step(az: Run) -> None:
+    Path("train.yml").write_text(TRAIN)
+    Path("line.yml").write_text(LINE)
+    ended = az("ml", "job", "create", "-f", "line.yml", "-n", "sweeping", "--stream")
+    assert ended.code == 0, ended.err
+    shown = az("ml", "job", "show", "-n", "sweeping").json
+    assert shown["jobs"]["tune"]["search_space"] == {"lr": {"type": "choice", "values": [0.25, 0.75]}}
+    assert "/components/" in shown["jobs"]["tune"]["trial"]
+    assert az("ml", "job", "download", "-n", "sweeping", "--output-name", "best", "-p", "got").code == 0
+    (found,) = Path("got").rglob("w.txt")
+    assert found.read_text() == "hi 0.75\n"
+
+
+def test_what_a_sweep_step_lacks_is_told_with_its_place(az: Run) -> None:
+    Path("train.yml").write_text(TRAIN)
+    Path("line.yml").write_text(LINE.replace("    trial: ./train.yml\n", ""))
+    ended = az("ml", "job", "create", "-f", "line.yml")
+    assert ended.code != 0 and "trial" in ended.err and "line.yml" in ended.err

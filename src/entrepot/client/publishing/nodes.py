@@ -16,6 +16,7 @@ from entrepot.client.publishing.content import Publisher, expand, is_local
 from entrepot.client.publishing.inputs import located
 from entrepot.client.schemas.checks import check
 from entrepot.client.schemas.flows import CONTROLS
+from entrepot.client.schemas.searches import SEARCH_FIELDS
 from entrepot.client.shapes import job_bodies
 
 Json = Any
@@ -28,8 +29,9 @@ def nodes_body(
     known: dict[str, Json] = {**ports, "jobs": {}}
     sent = {}
     for name, step in steps.items():
-        if isinstance(step.get("component"), str) and is_local(step["component"]):
-            step["loaded"] = loaded_component(publisher, document, step["component"], (*place, name, "component"))
+        field = _field_of(step)
+        if isinstance(step.get(field), str) and is_local(step[field]):
+            step["loaded"] = loaded_component(publisher, document, step[field], (*place, name, field))
         known["jobs"][name] = _output_types(step)
     for name, step in steps.items():
         sent[name] = _node(publisher, document, name, step, (*place, name), known)
@@ -37,7 +39,7 @@ def nodes_body(
 
 
 def _output_types(step: Mapping[str, Json]) -> dict[str, str]:
-    component = step["loaded"][1] if "loaded" in step else step.get("component")
+    component = step["loaded"][1] if "loaded" in step else step.get(_field_of(step))
     outputs = component.get("outputs") if isinstance(component, dict) else step.get("outputs")
     return {
         name: str(value.get("type") or "uri_folder") if isinstance(value, dict) else "uri_folder"
@@ -51,7 +53,9 @@ def _node(
     if step.get("type") in CONTROLS:
         return _control(step)
     identity, source, kind = _component(publisher, document, step, place, ports)
-    node: dict[str, Json] = {"name": name, "type": step.get("type") or kind, "componentId": identity, "_source": source}
+    node: dict[str, Json] = {"name": name, "type": step.get("type") or kind, "_source": source}
+    is_sweep = node["type"] == "sweep"
+    node |= {"trial": {"componentId": identity}, **_search(step)} if is_sweep else {"componentId": identity}
     if step.get("compute"):
         node["computeId"] = compute_id(publisher, step["compute"])
     inputs = {
@@ -63,7 +67,16 @@ def _node(
     for field in ("display_name", "description", "tags", "properties", "identity"):
         if step.get(field):
             node[field] = step[field]
-    return node | node_settings(step)
+    return node | node_settings({name: value for name, value in step.items() if not is_sweep or name != "limits"})
+
+
+def _field_of(step: Mapping[str, Json]) -> str:
+    """Return where a step names its component: a sweep's is that of its trials."""
+    return "trial" if step.get("type") == "sweep" else "component"
+
+
+def _search(step: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: step[name] for name in (*SEARCH_FIELDS, "queue_settings") if step.get(name) is not None}
 
 
 def _control(step: Mapping[str, Json]) -> dict[str, Json]:
@@ -78,8 +91,8 @@ def _component(
     publisher: Publisher, document: Document, step: dict[str, Json], place: Place, ports: Mapping[str, Json]
 ) -> tuple[str, str, str]:
     """Return (component id, where it came from, its type)."""
-    component = step.get("component")
-    where = (*place, "component")
+    component = step.get(_field_of(step))
+    where = (*place, _field_of(step))
     if "loaded" in step:
         inner, data = step.pop("loaded")
         return anonymous_component(publisher, inner, data, ()), "YAML.COMPONENT", _type_of(data)

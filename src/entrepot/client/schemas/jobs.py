@@ -32,6 +32,7 @@ from entrepot.client.schemas.checks import (
     text,
 )
 from entrepot.client.schemas.flows import CONTROLS, PARALLEL_FIELDS
+from entrepot.client.schemas.searches import SEARCH_FIELDS
 
 
 def _path(reading: Reading, place: Place, value: Json) -> Json:
@@ -108,20 +109,24 @@ COMMAND_JOB = fields(
     what="a command job",
 )
 
+_NODE_FIELDS: dict[str, Check] = {
+    "name": text(),
+    "display_name": text(),
+    "description": optional(text()),
+    "compute": text("azureml:cpu-cluster"),
+    "inputs": _INPUTS,
+    "outputs": _OUTPUTS,
+    "tags": tags(),
+    "properties": tags(),
+    "identity": anything,
+    "services": anything,
+}
+
 _NODE = fields(
     {
-        "type": one_of("command", "pipeline", "parallel", *CONTROLS),
-        "name": text(),
-        "display_name": text(),
-        "description": optional(text()),
+        **_NODE_FIELDS,
+        "type": one_of("command", "pipeline", "parallel", "sweep", *CONTROLS),
         "component": either(plain=text("azureml:train:1"), nested=anything),
-        "compute": text("azureml:cpu-cluster"),
-        "inputs": _INPUTS,
-        "outputs": _OUTPUTS,
-        "tags": tags(),
-        "properties": tags(),
-        "identity": anything,
-        "services": anything,
         "is_deterministic": boolean,
         **PARALLEL_FIELDS,
         **STEP_FIELDS,
@@ -131,12 +136,27 @@ _NODE = fields(
     what="a step",
 )
 
+_SWEEP_NODE = fields(
+    {
+        **_NODE_FIELDS,
+        "type": one_of("sweep"),
+        "trial": either(plain=text("./train.yml"), nested=anything),
+        **SEARCH_FIELDS,
+        "queue_settings": anything,
+        "resources": RESOURCES,
+    },
+    required=("trial", "search_space", "objective"),
+    what="a sweep step",
+)
+
 
 def node(reading: Reading, place: Place, value: Json) -> Json:
     """Accept a step of a pipeline: it names a component, or is a command with its environment."""
     kind = str(value.get("type")).lower() if isinstance(value, dict) else ""
     if kind in CONTROLS:
         return CONTROLS[kind](reading, place, value)
+    if kind == "sweep":
+        return _SWEEP_NODE(reading, place, value)
     result = _NODE(reading, place, value)
     if kind == "parallel" and not result.get("component"):
         for name in ("task", "input_data"):

@@ -136,6 +136,8 @@ def node_view(node: Mapping[str, Json]) -> dict[str, Json]:
     for sent, written in (("componentId", "component"), ("computeId", "compute"), ("environmentId", "environment")):
         if sent in shown:
             shown[written] = reference(shown.pop(sent))
+    if isinstance(shown.get("trial"), dict) and "componentId" in shown["trial"]:
+        shown["trial"] = reference(shown["trial"]["componentId"])
     if isinstance(shown.get("compute"), str):
         shown["compute"] = "azureml:" + shown["compute"].rsplit("/", 1)[-1].removeprefix("azureml:")
     shown["inputs"] = {name: port_view(port) for name, port in (shown.get("inputs") or {}).items()}
