@@ -102,7 +102,7 @@ def test_a_bad_query_ends_with_2_before_anything_is_done(az: Run) -> None:
 def test_what_is_not_built_says_so_even_when_the_line_is_short(az: Run) -> None:
     ended = az("ml", "feature-store", "create")
     assert ended.code == 1
-    assert ended.err == "ERROR: 'ml feature-store create' is not implemented by this version of Entrepot yet.\n"
+    assert ended.err == "ERROR: 'ml feature-store create' is not supported by this server.\n"
     assert az("ml", "feature-store", "create", "--nonsense").code == 2
 
 

@@ -72,7 +72,7 @@ def _command(command: parser.Command, rest: list[str], behind: list[str], consol
         sys.stdout.write(console.spoken(command_help(command)))
         return 0
     if handler is None:
-        raise Failure(f"'{command.words}' is not implemented by this version of Entrepot yet.")
+        raise Failure(f"'{command.words}' is not supported by this server.")
     home = home_of(options.home)
     if options.home:
         os.environ["ENTREPOT_HOME"] = home  # for what keeps caches in the home

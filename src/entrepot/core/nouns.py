@@ -29,6 +29,23 @@ REGISTRY_KINDS: tuple[Kind, ...] = (*KINDS, DEPLOYMENT_TEMPLATE)
 BY_PLURAL: dict[str, Kind] = {kind.plural: kind for kind in KINDS}
 BY_NOUN: dict[str, Kind] = {kind.noun: kind for kind in KINDS}
 
+UNSERVED: dict[str, str] = {
+    "capabilityhosts": "Capability hosts",
+    "featuresets": "Feature sets",
+    "featurestoreentities": "Feature store entities",
+    "indexes": "Indexes",
+    "inferencepools": "Inference pools",
+    "marketplacesubscriptions": "Marketplace subscriptions",
+    "outboundrules": "Managed networks",
+    "package": "Packages of models",
+    "privateendpointconnections": "Private endpoints",
+    "privatelinkresources": "Private endpoints",
+    "prompts": "Prompts",
+    "provisionmanagednetwork": "Managed networks",
+    "serverlessendpoints": "Serverless endpoints",
+}
+"""Segments of paths by which clients ask for what this server has nothing of, with the words that people use."""
+
 # The documents say /component/ and /environment/ in places (MicrosoftDocs/azure-docs#118796): read, never written.
 _SPELLINGS: dict[str, Kind] = {**{k.plural: k for k in REGISTRY_KINDS}, "model": MODEL, "environment": ENVIRONMENT,
                                "component": COMPONENT, "code": CODE}  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from entrepot.core.errors import Category, EntrepotError, RouteNotFound
+from entrepot.core.nouns import UNSERVED
 from entrepot.server.calls import Handler
 
 _REMEMBERED_PATHS = 4096
@@ -108,7 +109,8 @@ class Router:
             raise MethodNotAllowed(
                 f"{method} of {path} is not supported by this server; it answers {', '.join(sorted(allowed))}"
             )
-        raise RouteNotFound(f"This is not supported by this server: no route answers {method} {path}")
+        what = next((f"{UNSERVED[s.lower()]} are" for s in reversed(segments) if s.lower() in UNSERVED), "This is")
+        raise RouteNotFound(f"{what} not supported by this server: no route answers {method} {path}")
 
 
 _Found = tuple[tuple[Route, tuple[str, ...]], tuple[str, ...]]

@@ -141,7 +141,7 @@ def job_properties(hub: Hub, scope: WorkspaceScope, properties: Mapping[str, Jso
     action = _object(properties, "action")
     kind = str(action.get("actionType") or "CreateJob")
     if kind.lower() != "createjob":
-        raise Unsupported(f"Schedules with the action {kind}", instead="Supported is CreateJob.")
+        raise Unsupported(f"A schedule's action {kind}", instead="CreateJob is.")
     given = {name: value for name, value in _object(action, "jobDefinition").items() if value is not None}
     source = given.get("sourceJobId")
     is_whole = any(given.get(name) for name in ("jobs", "command", "trial", "componentId"))
