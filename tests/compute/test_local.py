@@ -181,6 +181,17 @@ def test_the_launchs_own_records_and_the_system_cannot_be_forged(sandboxed: Loca
 
 
 @needs_bwrap
+def test_the_kernels_settings_cannot_be_opened_for_writing_not_even_by_root(
+    sandboxed: LocalBackend, tmp_path: Path
+) -> None:
+    opening = 'find /proc/sys /proc/irq /proc/bus /sys -type f | while read f; do (: >> "$f") && echo opened "$f"; done'
+    launch = shell(tmp_path, f"({opening}) 2>/dev/null; test -e /proc/sys/kernel/core_pattern && echo looked")
+    sandboxed.launch(launch)
+    assert sandboxed.wait(launch.id, launch.folder, timeout_s=LONG_S).state is State.SUCCEEDED
+    assert launch.log.read_text() == "looked\n"
+
+
+@needs_bwrap
 def test_variables_that_steer_the_loader_do_not_reach_the_wrapper(sandboxed: LocalBackend, tmp_path: Path) -> None:
     launch = shell(tmp_path, "echo ran", environment={"LD_PRELOAD": str(tmp_path / "evil.so")})
     sandboxed.launch(launch)

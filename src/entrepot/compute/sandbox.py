@@ -124,6 +124,9 @@ def _system(etc: Path | None) -> list[str]:
         cpus,
         "--proc",
         "/proc",
+        "--ro-bind",  # by uid alone, and without a capability, root may write to the kernel's settings
+        "/proc/sys",
+        "/proc/sys",
         "--dev",
         "/dev",
         "--dir",

@@ -24,6 +24,7 @@ _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 _ENDPOINT_NAME = re.compile(r"(?=.{3,32}\Z)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
 _DEPLOYMENT_NAME = re.compile(r"(?=.{1,32}\Z)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
 _ENDPOINT_RULE = "to 32 letters, digits and single '-' between them, the first a letter"
+_PORT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _REGION = re.compile(r"[a-z][a-z0-9]{1,39}\Z")
 _VERSION_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\?#%:@]")
 
@@ -300,6 +301,13 @@ def check_asset_name(kind: Kind, name: str) -> str:
         _ASSET_NAME,
         f"{kind.noun} name",
         "letters, digits, '_', '-' and '.', the first a letter or a digit, up to 255",
+    )
+
+
+def check_port_name(name: str, *, side: str) -> str:
+    """Return the name if it may name one of a job's `inputs` or `outputs`, each of which is a folder while it runs."""
+    return _checked(
+        name, _PORT_NAME, f"name for {side}", "up to 128 letters, digits, '_', '-' and '.', the first no '-' or '.'"
     )
 
 

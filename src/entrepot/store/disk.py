@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import uuid4
 
 _FICLONE = 0x40049409  # linux/fs.h
 _AT_FDCWD = -100
@@ -27,6 +28,29 @@ _syncfs = getattr(_libc, "syncfs", None)
 _renameat2 = getattr(_libc, "renameat2", None)
 if _sync_file_range is not None:
     _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder as far as permitted; links are not followed. A missing one is no error."""
+    for _ in range(2):
+        with contextlib.suppress(RecursionError):
+            shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_symlink() or not folder.exists():
+            return
+        _flatten(folder)
+
+
+def _flatten(root: Path) -> None:
+    """Bring all inner folders up to `root`: programs make trees deeper than Python recurses and paths are long."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError):
+            folder.chmod(0o700)
+            for entry in [entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]:
+                inner = Path(entry.path)
+                inner.chmod(0o700)  # or it could neither be moved nor read
+                waiting.append(inner.rename(root / f".removed-{uuid4().hex}"))
 
 
 def aligned_buffer(size_bytes: int) -> memoryview:

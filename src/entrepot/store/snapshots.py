@@ -169,6 +169,7 @@ def _walk_folder(root: Path, folder: Path, base: str, above: tuple[Path, ...]) -
         if place.is_dir():
             if place in (*above, folder):
                 raise InvalidRequest(f"{path!r} is a symbolic link to a folder that it lies in")
+            check_path(path)  # which bounds the depth, too
             yield from _walk_folder(root, place, f"{path}/", (*above, folder))
         elif place.is_file():
             yield path, place

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
-from entrepot.core.ids import AssetRef
+from entrepot.core.ids import AssetRef, check_port_name
 from entrepot.domain.assets.kind import Properties, Rules, is_empty, other_contents
 
 Json = Any
@@ -42,6 +42,7 @@ def _check_ports(ref: AssetRef, spec: dict[str, Json]) -> None:
         if not isinstance(ports, dict):
             raise InvalidRequest(f"{side} of component {ref.name} must be an object", target=side)
         for name, port in ports.items():
+            check_port_name(name, side=side)
             if name.lower() in _RESERVED:
                 raise InvalidRequest(f"{side}.{name} of component {ref.name}: the name is reserved", target=side)
             if seen.setdefault(name.lower(), side) != side:

@@ -6,7 +6,6 @@ and only the holder of the work's lease commits outputs.
 """
 
 import errno
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from entrepot.domain.jobs.control_flow import controls
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.staging import JobIdentity, Layout
 from entrepot.domain.scopes import home
+from entrepot.store import disk
 from entrepot.store.documents import Change, Document, Finish, Postpone, Put, Work
 
 Json = Any
@@ -216,7 +216,8 @@ def _end(hub: Hub, work: Work, record: Record, status: Status) -> None:
         controls.complete(hub, record, folder / "outputs")
         named = {name: outputs.keep(hub, record.scope, folder / "outputs" / name) for name in wanted}
     loose = folder / "code" / outputs.DEFAULT_OUTPUTS
-    kept = outputs.keep(hub, record.scope, loose) if loose.is_dir() and any(loose.iterdir()) else None
+    is_used = loose.is_symlink() or (loose.is_dir() and any(loose.iterdir()))
+    kept = outputs.keep(hub, record.scope, loose) if is_used else None
     error = None if is_good else _failure(hub, record, status)
     log = _kept_log(hub, record)
 
@@ -344,7 +345,7 @@ def _note(hub: Hub, record: Record, line: str) -> None:
 
 
 def _clean(hub: Hub, record: Record) -> None:
-    shutil.rmtree(records.folder_of(hub.settings.home, record.scope, record.name), ignore_errors=True)
+    disk.remove_tree(records.folder_of(hub.settings.home, record.scope, record.name))
 
 
 def _is_ending(hub: Hub, record: Record) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
+from entrepot.core.ids import check_port_name
 
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z")
 _MODES = {
@@ -55,6 +56,14 @@ def mapping(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"`{name}` is {value!r}: write a mapping of names to values")
     return value
+
+
+def ports(body: Mapping[str, Any], side: str) -> Mapping[str, Any]:
+    """Return a body's `inputs` or `outputs`, whose names become folders. Raises InvalidRequest, InvalidName."""
+    found = mapping(body, side)
+    for name in found:
+        check_port_name(name, side=side)
+    return found
 
 
 def variables(body: Mapping[str, Any]) -> dict[str, str]:

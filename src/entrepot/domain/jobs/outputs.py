@@ -5,7 +5,6 @@ logs, the `./outputs` folder and what MLflow logs.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 from entrepot.core.digests import Digest
 from entrepot.core.errors import AlreadyExists, EntrepotError, NotFound, UserCodeFailed
 from entrepot.core.ids import AssetRef, Region, WorkspaceScope
-from entrepot.core.manifests import Manifest
+from entrepot.core.manifests import Manifest, is_safe_path
 from entrepot.core.nouns import DATA, MODEL, Kind
 from entrepot.domain import access, datastores
 from entrepot.domain.assets import catalog
@@ -25,7 +24,7 @@ from entrepot.domain.jobs.control_flow import collected
 from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
 from entrepot.domain.scopes import home
-from entrepot.store import paths, snapshots
+from entrepot.store import disk, paths, snapshots
 from entrepot.store.documents import Change, Link
 
 Json = Any
@@ -56,14 +55,16 @@ def ingest(hub: Hub, region: Region, place: Path) -> Manifest:
     Where the file system allows, the store gets further names of the files rather than copies.
     """
     blobs = hub.depots.of(region)
+    if place.is_symlink():  # what a job put in the place of its folder leads wherever this server may read
+        raise UserCodeFailed(f"{place.name} is a symbolic link now: write files into the folder that was there")
     twin = place.with_name(f"{place.name}.twin")
-    shutil.rmtree(twin, ignore_errors=True)
+    disk.remove_tree(twin)
     try:
         if place.is_dir() and _linked(place, twin):
             return snapshots.ingest(blobs, twin, adopt=True)
         return snapshots.ingest(blobs, place)
     finally:
-        shutil.rmtree(twin, ignore_errors=True)
+        disk.remove_tree(twin)
 
 
 def keep(hub: Hub, scope: WorkspaceScope, folder: Path) -> Digest:
@@ -72,11 +73,17 @@ def keep(hub: Hub, scope: WorkspaceScope, folder: Path) -> Digest:
 
 
 def _linked(place: Path, twin: Path) -> bool:
-    """Make a tree of hard links; False when that cannot be: symbolic links, for one, need their surroundings."""
+    """Make a tree of hard links; False when that cannot be: symbolic links need their surroundings, say.
+
+    Nor where a path is refused anyhow: a job can make trees deeper than can be walked.
+    """
     try:
         twin.mkdir()
         for folder, folders, files in os.walk(place):
-            below = twin / Path(folder).relative_to(place)
+            inner = Path(folder).relative_to(place)
+            below = twin / inner
+            if inner.parts and not is_safe_path(inner.as_posix()):
+                return False
             if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *files)):  # noqa: PTH114, PTH118
                 return False
             for name in folders:

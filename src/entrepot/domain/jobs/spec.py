@@ -17,6 +17,7 @@ from entrepot.domain.jobs.fields import (
     literal_text,
     mapping,
     number,
+    ports,
     read_duration,
     read_mode,
     reference,
@@ -194,8 +195,8 @@ def read_job(properties: Mapping[str, Any]) -> Job:
         raise _unsupported(kind)
     is_sweep = kind.lower() == "sweep"
     work = _trial(properties) if is_sweep else properties
-    inputs = {n: read_given(v, where=f"input {n}") for n, v in mapping(properties, "inputs").items()}
-    outputs = {n: read_output(v, where=f"output {n}") for n, v in mapping(properties, "outputs").items()}
+    inputs = {n: read_given(v, where=f"input {n}") for n, v in ports(properties, "inputs").items()}
+    outputs = {n: read_output(v, where=f"output {n}") for n, v in ports(properties, "outputs").items()}
     component = get(work, "component_id") or None
     content: Step | Pipeline | None = None
     if kind.lower() == "pipeline":
@@ -321,9 +322,9 @@ def read_output(value: Any, *, where: str) -> GivenOutput:
 def _parallel_step(spec: Mapping[str, Any], *, where: str) -> Step:
     task, deterministic = mapping(spec, "task"), get(spec, "is_deterministic")
     settings, inputs, outputs = read_parallel(spec, where=where), _input_ports(spec), _output_ports(spec)
-    for name, ports in ((settings.data[0], inputs), (settings.model, inputs), (settings.append_to, outputs)):
-        if name is not None and name not in ports:
-            known = ", ".join(sorted(ports)) or "none"
+    for name, those in ((settings.data[0], inputs), (settings.model, inputs), (settings.append_to, outputs)):
+        if name is not None and name not in those:
+            known = ", ".join(sorted(those)) or "none"
             raise InvalidRequest(f"The task of {where} names {name}, which is not there: there are {known}")
     if inputs[settings.data[0]].type in (*LITERAL_TYPES, "mltable"):
         kind = inputs[settings.data[0]].type
@@ -404,8 +405,8 @@ def _node(name: str, body: Any) -> Node:
     return Node(
         name=name,
         component=component,
-        inputs={n: read_given(v, where=f"input {n} of node {name}") for n, v in mapping(body, "inputs").items()},
-        outputs={n: read_output(v, where=f"output {n} of node {name}") for n, v in mapping(body, "outputs").items()},
+        inputs={n: read_given(v, where=f"input {n} of node {name}") for n, v in ports(body, "inputs").items()},
+        outputs={n: read_output(v, where=f"output {n} of node {name}") for n, v in ports(body, "outputs").items()},
         compute=reference(get(body, "compute_id") or get(body, "compute")),
         environment=reference(get(body, "environment_id") or get(body, "environment")),
         environment_variables=variables(body),
@@ -427,7 +428,7 @@ def _trial(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _input_ports(spec: Mapping[str, Any]) -> dict[str, InputPort]:
-    return {name: _input_port(name, port) for name, port in mapping(spec, "inputs").items()}
+    return {name: _input_port(name, port) for name, port in ports(spec, "inputs").items()}
 
 
 def _input_port(name: str, port: Any) -> InputPort:
@@ -447,8 +448,8 @@ def _input_port(name: str, port: Any) -> InputPort:
 
 
 def _output_ports(spec: Mapping[str, Any]) -> dict[str, OutputPort]:
-    ports = mapping(spec, "outputs")
-    return {n: OutputPort(n, str(get(p or {}, "type") or "uri_folder").lower()) for n, p in ports.items()}
+    found = ports(spec, "outputs")
+    return {n: OutputPort(n, str(get(p or {}, "type") or "uri_folder").lower()) for n, p in found.items()}
 
 
 def _settings(body: Mapping[str, Any]) -> Settings:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from entrepot.compute.backend import Mount
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import InvalidRequest, NoRoom, NotFound, Unavailable
-from entrepot.core.ids import AssetPointer, JobOutput, Region, WorkspaceScope, parse_reference
+from entrepot.core.ids import AssetPointer, JobOutput, Region, WorkspaceScope, check_port_name, parse_reference
 from entrepot.core.manifests import Manifest
 from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain.assets import sources
@@ -28,7 +28,7 @@ from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
 from entrepot.domain.jobs.tracking import experiments
 from entrepot.domain.scopes import home
-from entrepot.store import snapshots
+from entrepot.store import disk, snapshots
 from entrepot.store.documents import Document
 
 Json = Any
@@ -105,7 +105,7 @@ def lay_out(
 
     Raises InvalidRequest for an input that is not what its type says, and NoRoom.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    disk.remove_tree(folder)
     for part in ("code", "inputs", "outputs"):
         (folder / part).mkdir(parents=True)
     source = sources.of_document(hub, code) if code else None
@@ -119,7 +119,7 @@ def lay_out(
     parallel = record.ours["order"].get("parallel") or {}
     values = {}
     for name, given in inputs.items():
-        target = folder / "inputs" / name
+        target = folder / "inputs" / check_port_name(name, side="inputs")
         if name == parallel.get("model") and not given.is_file and given.base:
             target /= given.base  # AZUREML_MODEL_DIR holds the folder that was registered, by its name
         values[name] = _place(hub, given, target, copies=copies)
@@ -266,7 +266,7 @@ def _place(hub: Hub, given: Input, target: Path, *, copies: bool) -> str:
 
 def _output(folder: Path, name: str, kind: str) -> Path:
     """Return the path that a step writes an output to: of a uri_file, a file in a folder of its own."""
-    target = folder / "outputs" / name
+    target = folder / "outputs" / check_port_name(name, side="outputs")
     target.mkdir()
     return target / name if _is_file(kind) else target
 

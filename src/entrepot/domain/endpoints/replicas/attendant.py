@@ -8,7 +8,6 @@ which live on.
 import contextlib
 import logging
 import secrets
-import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from entrepot.domain.endpoints.replicas.members import Member
 from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.replicas.scaling import Scaler
 from entrepot.domain.hub import Hub
+from entrepot.store import disk
 from entrepot.store.documents import Change, Delete, Document, Postpone, Put, Work
 
 Json = Any
@@ -93,7 +93,7 @@ class Crew:
                     break
             self._wake.wait(_GLANCE_S)
         if not stopping.is_set():
-            shutil.rmtree(self._folder, ignore_errors=True)
+            disk.remove_tree(self._folder)
 
     def part(self, *, leaves: bool) -> None:
         """Let go of all replicas: they end, or live on with `leaves`."""
@@ -208,7 +208,7 @@ class Crew:
         self._written |= told
         for member in over:
             del self._members[member.record.id], self._written[member.record.id]
-            shutil.rmtree(self._folder / member.record.id, ignore_errors=True)
+            disk.remove_tree(self._folder / member.record.id)
 
     def _scale_change(self) -> list[Change]:
         told = None

@@ -22,7 +22,7 @@ from entrepot.domain.assets.stock import region_with
 from entrepot.domain.endpoints.replicas import mlflow_environments
 from entrepot.domain.endpoints.replicas.recipes import Recipe
 from entrepot.domain.hub import Hub
-from entrepot.store import snapshots
+from entrepot.store import disk, snapshots
 
 Json = Any
 Log = Callable[[str], None]
@@ -66,7 +66,7 @@ def launch_of(
 ) -> Launch:
     """Return the launch of a replica, its code laid out afresh."""
     code = folder / "code"
-    shutil.rmtree(code, ignore_errors=True)
+    disk.remove_tree(code)
     code.mkdir(parents=True)
     given = recipe.resolved.get("code")
     if given:

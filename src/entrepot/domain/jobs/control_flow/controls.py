@@ -5,6 +5,8 @@ run, JSON with a value for each output, as components made of Python functions d
 """
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ def complete(hub: Hub, record: Record, folder: Path) -> None:
     """Write the control outputs that the step only said. Raises UserCodeFailed for one that has no value at all."""
     wanted = {name: place["type"] for name, place in record.ours["order"]["outputs"].items()}
     open_ones = [
-        (name, kind) for name, kind in wanted.items() if kind in LITERAL_TYPES and not (folder / name / name).is_file()
+        (name, kind) for name, kind in wanted.items() if kind in LITERAL_TYPES and not _is_written(folder / name / name)
     ]
     if not open_ones:
         return
@@ -34,7 +36,15 @@ def complete(hub: Hub, record: Record, folder: Path) -> None:
                 f"The step ended well, but its output {name} ({kind}) has no value: write it to the file "
                 f"${{{{outputs.{name}}}}}"
             )
-        (folder / name / name).write_text(str(said[name]))
+        with (folder / name / name).open("x") as file:  # never through a link that the step left there
+            file.write(str(said[name]))
+
+
+def _is_written(file: Path) -> bool:
+    """Say whether the step wrote the file. Raises UserCodeFailed for what is no file: a link, a pipe."""
+    if file.parent.is_symlink() or (os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode)):
+        raise UserCodeFailed(f"The output {file.name} is not a plain file: write its value to the file that was named")
+    return file.exists()
 
 
 def _said(hub: Hub, record: Record) -> dict[str, Json]:

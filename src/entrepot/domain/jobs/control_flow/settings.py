@@ -11,7 +11,7 @@ from typing import Any
 
 from entrepot.core.errors import InvalidPipeline
 from entrepot.domain.jobs import expressions
-from entrepot.domain.jobs.fields import boolean, get, mapping
+from entrepot.domain.jobs.fields import boolean, get, mapping, ports
 
 Json = Any
 
@@ -87,7 +87,7 @@ def read_controls(bodies: Mapping[str, Json]) -> Controls:
         if kind == DO_WHILE:
             loops[inner] = _do_while(name, body)
         else:
-            each[name] = (inner, _for_each(name, body), mapping(body, "outputs"))
+            each[name] = (inner, _for_each(name, body), ports(body, "outputs"))
     return Controls(conditions, loops, each)
 
 
