@@ -353,7 +353,7 @@ def test_errors_are_azures_xml(plane: Plane) -> None:
 
 
 def test_a_failure_of_ours_tells_only_where_to_look(launch: Launcher, caplog: pytest.LogCaptureFixture) -> None:
-    def failing(_: str, __: str) -> str:
+    def failing(_: str, __: str) -> None:
         raise RuntimeError("a secret of the server")
 
     plane = launch(bearer=failing)

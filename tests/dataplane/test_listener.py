@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from entrepot.core.digests import digest_of
+from entrepot.server.dataplane.sas import Grant
 from entrepot.store import snapshots
 from entrepot.testing.planes import NOW, Launcher, Plane, Talk
 
@@ -81,7 +82,9 @@ def test_permission_to_create_does_not_let_overwrite(plane: Plane) -> None:
 
 
 def test_a_bearer_token_is_held_against_the_function_that_was_given(launch: Launcher) -> None:
-    plane = launch(bearer=lambda token, _: {"reader": "rl", "owner": "racwdl"}.get(token))
+    plane = launch(
+        bearer=lambda token, _: {"reader": Grant(frozenset("rl")), "owner": Grant(frozenset("racwdl"))}.get(token)
+    )
     assert plane.ask("PUT", "/container/a", body=b"x", sas="", Authorization="Bearer owner").status == 201
     assert plane.ask("GET", "/container/a", sas="", Authorization="Bearer reader").body == b"x"
     assert plane.ask("PUT", "/container/b", sas="", Authorization="Bearer reader").status == 403

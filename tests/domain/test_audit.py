@@ -18,7 +18,7 @@ from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.audit.search import Query, entries, exported
 from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
-from entrepot.store.documents import Append
+from entrepot.store.documents import Append, Put
 from entrepot.testing.hub import OWNER, close_hub, make_hub
 
 STRANGER = Principal(id="22222222-2222-2222-2222-222222222222", name="Stan Stranger")
@@ -99,6 +99,18 @@ def test_cutting_off_the_end_with_its_seals_shows_beside_the_database(hub: Hub, 
     tampered(hub, "DELETE FROM streams WHERE stream = 'audit' AND position > ?", seals[1].body["position"])
     tampered(hub, "DELETE FROM streams WHERE stream = 'auditseals' AND position = 3")
     assert "its end was cut off" in problems(hub, notary)
+
+
+def test_an_end_that_was_cut_off_still_shows_after_the_server_has_sealed_more(hub: Hub, notary: Notary) -> None:
+    seals, head = hub.documents.read(sealing.SEALS), hub.documents.get(sealing.SEALS)
+    assert head
+    tampered(hub, "DELETE FROM streams WHERE stream = 'audit' AND position > ?", seals[1].body["position"])
+    tampered(hub, "DELETE FROM streams WHERE stream = 'auditseals' AND position = 3")
+    hub.documents.commit([Put(head.key, seals[1].body, match=head.revision)])
+    for number in range(3):
+        catalog.create(hub, OWNER, AssetRef(CONTOSO, ENVIRONMENT, "later", str(number)), {"image": "x"})
+        assert sealing.seal(hub, notary)
+        assert "the trail was replaced" in problems(hub, notary)
 
 
 def test_a_trail_that_was_sealed_anew_with_another_key_is_a_forgery(hub: Hub, notary: Notary, tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from entrepot.core.digests import Digest
 from entrepot.core.errors import NotFound, TooLarge
 from entrepot.server.calls import Answer, Call, Header
 from entrepot.store import paths, snapshots
+from entrepot.store.containers import Containers
 from entrepot.store.overlay import BlobItem
 
 _CHUNK_BYTES = 1 << 20
 _BINARY = "application/octet-stream"
 
 
-def receive(call: Call, container: str, name: str) -> BlobItem:
+def receive(call: Call, containers: Containers, container: str, name: str) -> BlobItem:
     """Store the request's body as a blob of a container. Raises TooLarge over the server's upload limit."""
     assert call.stream is not None
     folder = call.hub.settings.home / "incoming"
@@ -28,8 +29,8 @@ def receive(call: Call, container: str, name: str) -> BlobItem:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         file = Path(scratch) / "body"
         digest, size_bytes = _spool(call.stream, file, limit_bytes=call.hub.settings.upload_limit_bytes)
-        snapshots.keep_file(call.hub.containers.store(container), digest, file)
-        return call.hub.containers.put(container, name, digest, size_bytes, content_type=content_type_of(name))
+        snapshots.keep_file(containers.store(container), digest, file)
+        return containers.put(container, name, digest, size_bytes, content_type=content_type_of(name))
 
 
 def send(call: Call, container: str, name: str) -> Answer:

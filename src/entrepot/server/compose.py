@@ -36,6 +36,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.dataplane.trail import Trail
 from entrepot.server.gateway.gateway import open_gateway
 from entrepot.server.identity import exposure
 from entrepot.server.identity.issuers import Issuers
@@ -159,8 +160,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         blocks.begin(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
-        bearer = Bearers(hub, authenticator).permissions
-        planes, ports = _open_planes(settings, hub.containers, depots, sas, bearer, server_context(tls))
+        planes, ports = _open_planes(hub, sas, Bearers(hub, authenticator).grant, server_context(tls))
         for plane in planes:
             undo.callback(plane.stop)
         gateway = open_gateway(hub, settings.home / "gateway", server=urls[0], tls=tls)
@@ -258,18 +258,15 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
 
 
 def _open_planes(
-    settings: Settings,
-    containers: Containers,
-    depots: LocalDepots | CloudDepots,
-    sas: SasSigner,
-    bearer: Bearer,
-    context: ssl.SSLContext,
+    hub: Hub, sas: SasSigner, bearer: Bearer, context: ssl.SSLContext
 ) -> tuple[tuple[DataPlane, ...], tuple[int, int]]:
     """Start the listeners for bytes beside those of the API, each on the next port if it is free."""
 
+    settings, trail = hub.settings, Trail(hub)
+
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(
-            containers, depots, sas, host=settings.host if ssl_context else settings.plain_host,
+            hub.containers, hub.depots, sas, trail=trail, host=settings.host if ssl_context else settings.plain_host,
             port=port, ssl_context=ssl_context, bearer=bearer,
             reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
         )  # fmt: skip

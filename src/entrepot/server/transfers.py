@@ -45,7 +45,9 @@ def reading_answer(call: Call, place: Located) -> Answer:
 
 def sas_token(call: Call, container: str, permissions: str, *, region: Region | None, lifetime_s: float) -> str:
     """Return a shared access signature for a container."""
-    return call.site.sas.sign(container, permissions, region, int(call.hub.clock.now() + lifetime_s))
+    expires = int(call.hub.clock.now() + lifetime_s)
+    holder, request = call.principal.id, call.request_id
+    return call.site.sas.sign(container, permissions, region, expires, holder=holder, request=request)
 
 
 def _answer(call: Call, place: Located, permissions: str) -> Answer:

@@ -4,6 +4,7 @@ Writing is here; what the names show, through mounts too, is `overlay.py`'s. A c
 """
 
 import base64
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,10 +73,16 @@ def snapshot_of_container(name: str) -> Digest | None:
     return Digest(text) if is_digest(text) and snapshot_container(Digest(text)) == name else None
 
 
+Record = Callable[[str, str], Sequence[Change]]
+"""Returns the changes that tell of a write to a container and a name in it."""
+
+
 class Containers:
     """Containers, their blobs and their mounts. `store_of` gives a region's bytes; `regions()` are searched in order
     for the snapshots of implicit containers.
     """
+
+    _record: Record | None = None
 
     def __init__(
         self,
@@ -92,6 +99,12 @@ class Containers:
         self._manifests = Manifests()
         self._infos: dict[str, tuple[Document, ContainerInfo]] = {}  # good for the document that they were read from
 
+    def recorded(self, record: Record) -> "Containers":
+        """Return the same containers; what is written through these is committed together with what `record` gives."""
+        again = copy.copy(self)
+        again._record = record
+        return again
+
     def create(self, name: str, *, region: Region, owner: str, purpose: str = "") -> None:
         """Make a container; one that is there with the same region and owner stays as it is."""
         paths.check_container_name(name)
@@ -99,7 +112,7 @@ class Containers:
             raise InvalidRequest(f"{name!r} is kept for the view of a snapshot: choose another container name")
         body = {"name": name, "region": region, "owner": owner, "purpose": purpose, "sealed": False}
         try:
-            self._documents.commit([Put(_key(name), body, match=ABSENT)])
+            self._commit(name, "", [Put(_key(name), body, match=ABSENT)])
         except RevisionMismatch as error:
             found = self.describe(name)
             if found is None or (found.region, found.owner) != (region, owner):
@@ -261,9 +274,9 @@ class Containers:
         _check_match(key, document, found, if_match)
         revision = document.revision if document else ABSENT
         if overlay.mounted(name):
-            self._documents.commit([Put(key, {"removed": True}, match=revision)])
+            self._commit(container, name, [Put(key, {"removed": True}, match=revision)])
         else:
-            self._documents.commit([Delete(key, match=revision)])
+            self._commit(container, name, [Delete(key, match=revision)])
 
     def list(
         self, container: str, prefix: str = "", delimiter: str = "", marker: str | None = None, limit: int = 5000
@@ -292,7 +305,7 @@ class Containers:
 
     def mount(self, container: str, path: str, digest: Digest) -> None:
         """Let a snapshot that is in the store appear at a path ('' is the root), in place of all that was there."""
-        self._documents.commit(self.mounting(container, path, digest))
+        self._commit(container, path, self.mounting(container, path, digest))
 
     def mounting(self, container: str, path: str, digest: Digest) -> Sequence[Change]:
         """Return the changes of a mount, for a commit that also records why. Raises NotFound, BlobMissing."""
@@ -379,13 +392,17 @@ class Containers:
             _check_match(key, document, found, if_match)
             try:
                 change = Put(key, body_of(found), match=document.revision if document else ABSENT)
-                (written,) = self._documents.commit([change])
+                (written,) = self._commit(container, name, [change])
             except RevisionMismatch:
                 continue
             item = item_of(name, written)
             assert item is not None
             return item
         raise StateConflict(f"blob {name!r} is being written by many at once: try again")
+
+    def _commit(self, container: str, name: str, changes: Sequence[Change]) -> Sequence[Document]:
+        more = self._record(container, name) if self._record else ()
+        return self._documents.commit([*changes, *more])
 
     def _keys(self, prefix: str) -> Iterator[str]:
         cursor = None

@@ -44,8 +44,10 @@ def start(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = ""
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
     container = f"u-{hub.new_id()}"
     now = hub.clock.now()
-    hub.notes.note(audit.entry(principal, action, target=ref.id, now=now, request_id=request_id, details=_UPLOAD))
-    hub.containers.create(container, region=home.region, owner=home.key, purpose=f"upload of {ref.id}")
+    note = audit.record(principal, action, target=ref.id, now=now, request_id=request_id, details=_UPLOAD)
+    hub.containers.recorded(lambda *_: [note]).create(
+        container, region=home.region, owner=home.key, purpose=f"upload of {ref.id}"
+    )
     return Upload(container, home.region)
 
 

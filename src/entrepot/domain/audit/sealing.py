@@ -89,8 +89,22 @@ def seal(hub: Hub, notary: Notary) -> int:
             hub.documents.commit([put, Append(SEALS, made)])
         except RevisionMismatch:
             continue  # another process was first
-        notary.remember(made)
+        if _goes_on(hub, notary.remembered(), before):
+            notary.remember(made)
         count += len(entries)
+
+
+def _goes_on(hub: Hub, kept: dict[str, Json] | None, before: dict[str, Json]) -> bool:
+    """Say whether the seal that was kept is in the chain that goes on; else it stays kept, and verifying tells."""
+    if kept is None:
+        return True
+    found: dict[str, Json] = before
+    if kept["number"] < before["number"]:  # another server sealed, or this one died before it kept its last seal
+        older = hub.documents.read(SEALS, after=kept["number"] - 1, limit=1)
+        if not older or older[0].body["number"] > kept["number"]:
+            return True  # let go of, by `trim`
+        found = older[0].body
+    return (kept["number"], kept["hash"]) == (found["number"], found["hash"])
 
 
 def batches(hub: Hub, seals: Sequence[Entry], start: int) -> Iterator[tuple[Entry, list[Entry]]]:

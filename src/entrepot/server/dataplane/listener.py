@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from entrepot.core.clock import Clock, SystemClock
 from entrepot.core.errors import Category, EntrepotError, NotFound, RevisionMismatch, StateConflict, Unauthenticated
+from entrepot.domain.audit import DENIED, UNAUTHENTICATED
 from entrepot.server.dataplane import azure, batches, listings, transfer
 from entrepot.server.dataplane.arrivals import Room
 from entrepot.server.dataplane.azure import Context
@@ -22,13 +23,14 @@ from entrepot.server.dataplane.connections import Connection, Framed
 from entrepot.server.dataplane.departures import ColdReads
 from entrepot.server.dataplane.messages import Answer, Disconnected, Refusal, Request
 from entrepot.server.dataplane.sas import PERMISSIONS, Grant, SasSigner
+from entrepot.server.dataplane.trail import Trail
 from entrepot.store.containers import Containers
 from entrepot.wire.errors import error_body, status_of
 
 _log = logging.getLogger(__name__)
 _DRAINED_BYTES = 256 << 10
 Operation = Callable[[Request, Context], Answer]
-Bearer = Callable[[str, str], "str | frozenset[str] | None"]
+Bearer = Callable[[str, str], "Grant | None"]
 
 _BLOB_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("GET", ""): ("r", azure.get_blob),
@@ -72,8 +74,8 @@ _AZURE_CODES = {
 class DataPlane:
     """Serves containers over HTTP, or HTTPS with an `ssl_context`, from `start` to `stop`.
 
-    `bearer` turns a token and a container's name into permissions (letters of `racwdl`); None for a token that is not
-    known. `port` 0 takes any.
+    `bearer` turns a token and a container's name into what its holder may do; None for a token that is not known.
+    `trail` records who wrote and who was refused. `port` 0 takes any.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class DataPlane:
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
         bearer: Bearer | None = None,
+        trail: Trail | None = None,
         clock: Clock | None = None,
         reserve_bytes: int = 0,
         upload_limit_bytes: int = 0,
@@ -98,6 +101,7 @@ class DataPlane:
         self._address = (host, port)
         self._ssl_context = ssl_context
         self._bearer = bearer
+        self._trail = trail
         self._clock = clock or SystemClock()
         self._room = Room(reserve_bytes=reserve_bytes, limit_bytes=upload_limit_bytes)
         self._timeout_s = timeout_s
@@ -191,7 +195,7 @@ class DataPlane:
     def _answer(self, request: Request) -> Answer:
         is_ours = request.query.get("comp", "") in _TRANSFER_WORDS
         try:
-            return self._perform(request)
+            return self._perform(request, self._known(request))
         except Refusal as refusal:
             return _refused(refusal, is_ours=is_ours)
         except EntrepotError as error:
@@ -203,8 +207,15 @@ class DataPlane:
             message = f"The server failed on this request. Its log tells more under the request id {request.id}."
             return _refused(Refusal(500, "InternalError", message), is_ours=is_ours)
 
-    def _perform(self, request: Request) -> Answer:
-        grant = self._authenticate(request)
+    def _known(self, request: Request) -> Grant:
+        try:
+            return self._authenticate(request)
+        except Unauthenticated:
+            if self._trail:
+                self._trail.refuse(request, Grant(frozenset()), outcome=UNAUTHENTICATED)
+            raise
+
+    def _perform(self, request: Request, grant: Grant) -> Answer:
         comp = request.query.get("comp", "")
         if not request.container:
             message = "Requests about the whole account are not supported by this server: ask a container."
@@ -223,6 +234,8 @@ class DataPlane:
                 raise Refusal(405, "UnsupportedHttpVerb", f"{what} is not supported by this server.", closes=False)
         needed, operation = found
         if not grant.permissions & set(needed):
+            if self._trail:
+                self._trail.refuse(request, grant, outcome=DENIED)
             message = f"This needs the permission {' or '.join(needed)}; the signature gives {_letters(grant)}."
             raise Refusal(403, "AuthorizationPermissionMismatch", message, closes=False)
         info = self._containers.describe(request.container)
@@ -233,15 +246,16 @@ class DataPlane:
                 f"container {request.container!r} is sealed: its blobs belong to an asset and never change"
             )
         store = self._containers.store(request.container, grant.region)
-        return operation(request, Context(self._containers, self._room, grant, store, self._grant))
+        containers = self._trail.recorded(self._containers, request, grant) if self._trail else self._containers
+        return operation(request, Context(containers, self._room, grant, store, self._grant))
 
     def _authenticate(self, request: Request) -> Grant:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._bearer:
-            permissions = self._bearer(token.strip(), request.container)
-            if permissions is None:
+            grant = self._bearer(token.strip(), request.container)
+            if grant is None:
                 raise Unauthenticated("the bearer token is not one of this server, or is out of date")
-            return Grant(frozenset(permissions))
+            return grant
         return self._grant(request.container, request.query)
 
     def _grant(self, container: str, query: Mapping[str, str]) -> Grant:

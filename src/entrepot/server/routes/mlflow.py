@@ -9,6 +9,7 @@ from entrepot.server.calls import Answer, Call, reply
 from entrepot.server.mlflow_answers import fields_of, listed, told
 from entrepot.server.places import WORKSPACE, workspace_of
 from entrepot.server.routing import Route
+from entrepot.store.containers import Containers
 
 
 @told
@@ -20,7 +21,7 @@ def _handle(call: Call) -> Answer:
 @told
 def _put_artifact(call: Call) -> Answer:
     container, name = _place(call, call.params["path"], is_writing=True)
-    receive(call, container, name)
+    receive(call, _recorded(call), container, name)
     return reply({})
 
 
@@ -39,8 +40,12 @@ def _list_artifacts(call: Call) -> Answer:
 @told
 def _delete_artifact(call: Call) -> Answer:
     container, name = _place(call, call.params["path"], is_writing=True)
-    call.hub.containers.delete(container, name)
+    _recorded(call).delete(container, name)
     return reply({})
+
+
+def _recorded(call: Call) -> Containers:
+    return tracking.recorded(call.hub, call.principal, workspace_of(call), request_id=call.request_id)
 
 
 def _place(call: Call, path: str, *, is_writing: bool) -> tuple[str, str]:

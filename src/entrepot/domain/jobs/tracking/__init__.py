@@ -14,11 +14,11 @@ from entrepot.domain import access, audit
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.tracking import artifacts, experiments, history, logged_models, runs, search, traces
-from entrepot.domain.jobs.tracking.artifacts import artifact_place
+from entrepot.domain.jobs.tracking.artifacts import artifact_place, recorded
 from entrepot.domain.jobs.tracking.session import Session
 from entrepot.domain.scopes import home
 
-__all__ = ["artifact_place", "handle"]
+__all__ = ["artifact_place", "handle", "recorded"]
 
 Json = Any
 _Endpoint = Callable[[Session, Mapping[str, Json]], Json]

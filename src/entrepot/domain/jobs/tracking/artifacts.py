@@ -11,6 +11,8 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.tracking import runs
 from entrepot.domain.jobs.tracking.session import Session, run_id
+from entrepot.store.containers import Containers
+from entrepot.store.documents import Change
 
 Json = Any
 
@@ -37,9 +39,22 @@ def artifact_place(
         raise InvalidRequest(f"Invalid artifact path {path!r}: it must begin with <run>/artifacts")
     if is_writing:
         runs.load(Session(hub, principal, scope), head)
-        target = records.arm_id(scope, head)
-        hub.notes.note(audit.entry(principal, records.WRITE, target=target, now=hub.clock.now()))
     return container, "/".join([datastores.artifact_root(head), *rest[1:]])
+
+
+def recorded(hub: Hub, principal: Principal, scope: WorkspaceScope, *, request_id: str) -> Containers:
+    """Return the containers, in which each artifact is written together with its entry of the audit trail."""
+
+    def entry(container: str, name: str) -> list[Change]:
+        details = {"blob": f"{container}/{name}"}
+        return [
+            audit.record(
+                principal, records.WRITE, target=scope.arm_id, now=hub.clock.now(), request_id=request_id,
+                details=details,
+            )
+        ]  # fmt: skip
+
+    return hub.containers.recorded(entry)
 
 
 def listed(session: Session, body: Mapping[str, Json]) -> Json:
