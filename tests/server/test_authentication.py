@@ -18,6 +18,7 @@ from entrepot.server.authentication import Authenticator
 from entrepot.server.identity.issuers import Issuers
 from entrepot.server.identity.signing import BELIEVED_S, SIGNS_S, SigningKeys
 from entrepot.server.identity.tokens import AUDIENCE, TokenSigner
+from entrepot.store.web.addresses import Allowed
 from entrepot.testing.hub import OWNER, close_hub, make_hub
 
 HOME_OWNER = Principal(id="owner-id", name="owner")
@@ -58,7 +59,7 @@ def _desk(folder: Path, hub: Hub, watch: Watch, user: str) -> Desk:
     keys = SigningKeys(folder / "keys" / "signing", hub.documents, watch)
     signer = TokenSigner(keys, tenant=hub.settings.tenant, clock=watch, addresses=[ADDRESS])
     authenticator = Authenticator(
-        hub, owner_token="secret-token", owner=HOME_OWNER, signer=signer, issuers=Issuers(watch)
+        hub, owner_token="secret-token", owner=HOME_OWNER, signer=signer, issuers=Issuers(watch, allowed=Allowed.of(()))
     )
     return Desk(hub, watch, signer, authenticator, user)
 

@@ -68,6 +68,12 @@ class InvalidReference(InvalidRequest):
     code = "InvalidReference"
 
 
+class AddressRefused(InvalidReference):
+    """An address that this server does not fetch from; the message names the switch."""
+
+    code = "AddressRefused"
+
+
 class InvalidExpression(InvalidRequest):
     """A `${{ }}` expression that is malformed or names nothing."""
 

@@ -42,6 +42,9 @@ class Settings:
     step_slots: int = 0  # 0: one per processor
     upload_limit_bytes: int = 0  # 0: what the disk holds
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
+    fetch_addresses: tuple[str, ...] = ("loopback",)  # loopback | public | networks: whom a user may have us ask
+    fetch_limit_bytes: int = 10 << 30
+    fetch_timeout_s: float = 600.0
     fsync: bool = True
     log_level: str = "info"
     metrics_key: str = field(default="", repr=False)  # by which a scraper may read /metrics, and nothing else

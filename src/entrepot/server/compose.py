@@ -78,6 +78,7 @@ from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.documents import DocumentStore
 from entrepot.store.sql import open_documents
+from entrepot.store.web.addresses import Allowed
 from entrepot.wire.openapi import Operation
 
 Json = Any
@@ -203,7 +204,10 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
     return tokens, Authenticator(
         hub, owner_token=load_token(token_file(settings.home)), owner=owner, signer=tokens,
         identity_secret=load_token(identity_file(settings.home)),
-        issuers=Issuers(hub.clock, authority=tls.authority),
+        issuers=Issuers(
+            hub.clock, authority=tls.authority, allowed=Allowed.of(settings.fetch_addresses),
+            trusted=[str(provider.get("issuer")) for provider in settings.oidc_providers],
+        ),
     )  # fmt: skip
 
 

@@ -4,10 +4,8 @@ One planner per job type, each returning the same tree of plans; a new job type 
 Nothing is written here.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from entrepot.core.digests import Digest, digest_json
@@ -48,6 +46,8 @@ from entrepot.domain.jobs.spec import (
 from entrepot.domain.jobs.sweeping.settings import SweepSettings
 from entrepot.domain.scopes import BLOB_ORIGIN, home
 from entrepot.store.documents import Document
+from entrepot.store.web import addresses
+from entrepot.store.web.addresses import Allowed
 
 SERVERLESS = "serverless"
 _NOT_CONTENT = ("name", "version", "display_name", "description", "tags", "$schema", "_source", "is_deterministic")
@@ -174,9 +174,21 @@ class Planner:
             self.waiting.add(ref.id)
         return document
 
+    def _check_address(self, url: str, *, where: str) -> None:
+        """Refuse an address that will not be fetched before anything runs."""
+        if url.startswith(BLOB_ORIGIN):
+            return
+        scheme = urlsplit(url).scheme
+        if scheme not in ("http", "https"):
+            raise Unsupported(f"Data at {scheme}:// ({where})", instead="Register it as a data asset first.")
+        try:
+            addresses.check(url, Allowed.of(self.hub.settings.fetch_addresses))
+        except InvalidRequest as error:
+            raise type(error)(f"{error.message} ({where})") from error
+
     def _check_place(self, reference: Reference, *, where: str) -> None:
         if isinstance(reference, WebAddress):
-            _check_address(reference.url, where=where)
+            self._check_address(reference.url, where=where)
         if isinstance(reference, JobOutput):
             owner = reference.scope or self.scope
             if self.hub.documents.get(f"{owner.key}/jobs/{reference.job}") is None:
@@ -415,21 +427,3 @@ def _read_reference(text: str, kind: Kind, *, where: str) -> Reference:
     if reference is None:
         raise InvalidReference(f"{text!r} of {where} is a path on your machine: the client has to upload it first")
     return reference
-
-
-def _check_address(url: str, *, where: str) -> None:
-    """Only what is on this machine is fetched: an address elsewhere is refused before anything runs."""
-    if url.startswith(BLOB_ORIGIN):
-        return
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        raise Unsupported(f"Data at {parts.scheme}:// ({where})", instead="Register it as a data asset first.")
-    host: Any = parts.hostname or ""
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if not is_local:
-        raise InvalidReference(
-            f"{url!r} of {where} is not on this machine: inputs over http(s) are read from loopback addresses only"
-        )

@@ -4,7 +4,6 @@ An attempt's folder: `code` (its working folder), `inputs/<name>`, `outputs/<nam
 """
 
 import contextlib
-import http.client
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,9 +14,9 @@ from urllib.parse import urlsplit
 
 from entrepot.compute.backend import Mount
 from entrepot.core.digests import digest_of
-from entrepot.core.errors import InvalidRequest, NoRoom, NotFound, Unavailable
+from entrepot.core.errors import EntrepotError, InvalidRequest, NoRoom
 from entrepot.core.ids import AssetPointer, JobOutput, Region, WorkspaceScope, check_port_name, parse_reference
-from entrepot.core.manifests import Manifest
+from entrepot.core.manifests import Manifest, is_safe_path
 from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain.assets import sources
 from entrepot.domain.assets.stock import Source
@@ -30,10 +29,10 @@ from entrepot.domain.jobs.tracking import experiments
 from entrepot.domain.scopes import home
 from entrepot.store import disk, snapshots
 from entrepot.store.documents import Document
+from entrepot.store.web.addresses import Allowed
+from entrepot.store.web.fetching import Limits, fetching
 
 Json = Any
-
-_FETCH_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,21 +284,19 @@ def _check_room(hub: Hub, folder: Path, needed: int, record: Record) -> None:
 
 
 def _fetch(hub: Hub, region: Region, url: str, *, name: str) -> Manifest:
-    """Read a file from an address on this machine, as `planning.py` has checked; redirects are not followed."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_FETCH_TIMEOUT_S)
+    """Read a file from an address that the operator allows. Raises what `fetching` does, with the input's name."""
+    settings = hub.settings
+    room = max(0, shutil.disk_usage(settings.home).free - settings.reserve_bytes)
+    limits = Limits(min(settings.fetch_limit_bytes, room), settings.fetch_timeout_s)
+    base = urlsplit(url).path.rpartition("/")[2]
     try:
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise NotFound(f"Input {name}: {url} answers {answer.status} {answer.reason}")
-        with TemporaryDirectory(dir=hub.settings.home) as scratch:
-            file = Path(scratch) / (parts.path.rpartition("/")[2] or "file")
+        with (
+            TemporaryDirectory(dir=settings.home) as scratch,
+            fetching(url, Allowed.of(settings.fetch_addresses), limits) as pieces,
+        ):
+            file = Path(scratch) / (base if is_safe_path(base) else "file")
             with file.open("xb") as out:
-                shutil.copyfileobj(answer, out, 1 << 20)
+                out.writelines(pieces)
             return outputs.ingest(hub, region, file)
-    except OSError as error:
-        raise Unavailable(f"Input {name}: {url} cannot be read: {error}") from error
-    finally:
-        connection.close()
+    except EntrepotError as error:
+        raise type(error)(f"Input {name}: {error.message}", hint=error.hint) from error

@@ -3,18 +3,18 @@
 Knows nothing of users: `verify` says that a token is genuine, in time and for one of the audiences.
 """
 
-import http.client
 import json
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from entrepot.core.clock import Clock
-from entrepot.core.errors import Unauthenticated, Unavailable
+from entrepot.core.errors import EntrepotError, Unauthenticated, Unavailable
+from entrepot.store.web.addresses import Allowed, split
+from entrepot.store.web.fetching import Limits, read
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 Json = Any
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-_TIMEOUT_S = 5.0
-_LIMIT_BYTES = 1 << 20
+_LIMITS = Limits(1 << 20, 5.0)
 _FRESH_S = 3600.0
 _PAUSE_S = 10.0  # an unknown key is asked for no oftener: key ids are the caller's words
 _SKEW_S = 60.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ANY = Allowed.of(("0.0.0.0/0", "::/0"))  # an issuer of the settings is where its operator says
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,13 @@ class _Keys:
 class Issuers:
     """Checks tokens of other authorities; remembers their keys. Waits for the network: not for the event loop."""
 
-    def __init__(self, clock: Clock, *, authority: Path | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, authority: Path | None = None, allowed: Allowed, trusted: Collection[str] = ()
+    ) -> None:
+        """`trusted`: issuers whose addresses the operator has written; of all others, `allowed` are asked."""
         self._clock = clock
+        self._allowed = allowed
+        self._trusted = frozenset(trusted)
         self._authority = authority  # believed beside the system's, so that servers of one kind trust each other
         self._lock = threading.Lock()
         self._known: dict[str, _Keys] = {}
@@ -98,10 +103,11 @@ class Issuers:
         from joserfc.errors import JoseError
         from joserfc.jwk import KeySet
 
-        told = self._get(discovery or f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        allowed = _ANY if issuer in self._trusted else self._allowed
+        told = self._get(discovery or f"{issuer.rstrip('/')}/.well-known/openid-configuration", allowed)
         if told.get("issuer") != issuer:
             raise Unavailable(f"The discovery document of {issuer} names another issuer: {told.get('issuer')!r}")
-        published = self._get(str(told.get("jwks_uri", "")))
+        published = self._get(str(told.get("jwks_uri", "")), allowed)
         usable = [
             key for key in published.get("keys", ()) if key.get("use", "sig") == "sig" and key.get("kty") != "oct"
         ]
@@ -110,27 +116,17 @@ class Issuers:
         except (JoseError, ValueError, KeyError) as error:
             raise Unavailable(f"The keys of {issuer} cannot be read: {error}") from error
 
-    def _get(self, url: str) -> dict[str, Json]:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-            raise Unavailable(f"{url!r} is no https address")
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT_S, context=self._trust())
-        else:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
+    def _get(self, url: str, allowed: Allowed) -> dict[str, Json]:
+        """Return a document of an issuer. Raises Unavailable."""
         try:
-            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
-            answer = connection.getresponse()
-            body = answer.read(_LIMIT_BYTES + 1)
-            value = json.loads(body) if answer.status == 200 and len(body) <= _LIMIT_BYTES else None
-        except (OSError, ValueError, http.client.HTTPException) as error:
+            parts = split(url)
+            if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+                raise Unavailable(f"{url!r} is no https address")
+            value = json.loads(read(url, allowed, _LIMITS, trust=self._trust))
+        except (EntrepotError, ValueError, RecursionError) as error:
             raise Unavailable(f"{url} cannot be read: {error}") from error
-        finally:
-            connection.close()
         if not isinstance(value, dict):
-            raise Unavailable(f"{url} answers {answer.status}, and not a JSON object of up to {_LIMIT_BYTES} bytes")
+            raise Unavailable(f"{url} answers no JSON object")
         return value
 
     def _trust(self) -> ssl.SSLContext:
