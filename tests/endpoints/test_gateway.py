@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +386,33 @@ def test_no_request_is_lost_while_traffic_and_replicas_change(site: Site, taxi: 
         thread.join()
     assert set(seen) == {200}
     assert seen[200] > 50
+
+
+def test_several_gateways_follow_one_server(site: Site, taxi: EndpointRef, tmp_path: Path) -> None:
+    first_key = site.key(taxi)
+    gateway = open_gateway(site.house.hub, tmp_path / "second", server="http://127.0.0.1:9", tls=site.tls)
+    gateway.start()
+    sites = (site, replace(site, gateway=gateway))
+    try:
+        for turn, name in enumerate(("green", "blue", "green")):
+            site.house.traffic(taxi, **{"blue": 0, "green": 0, name: 100})
+            for one in sites:
+                one.followed()
+                assert one.ask(taxi).deployment == name, turn
+        endpoints.regenerate_keys(site.house.hub, OWNER, taxi, "primary", None)
+        for one in sites:
+            one.followed()
+            assert [one.ask(taxi, key=key).status for key in (first_key, site.key(taxi))] == [401, 200]
+        assert len({one.gateway.ports for one in sites}) == len({pid_of(one) for one in sites}) == 2
+    finally:
+        gateway.stop()
+    assert site.ask(taxi).status == 200, "the end of one is nothing to the other"
+
+
+def pid_of(site: Site) -> int:
+    running = process.remembered(site.gateway.folder)
+    assert running is not None and running.is_alive
+    return running.pid
 
 
 def test_envoy_is_started_again_when_it_dies(site: Site, taxi: EndpointRef) -> None:

@@ -5,10 +5,11 @@ import itertools
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,21 @@ import os, sys, time
 def init():
     print("init", os.environ["WORD"], flush=True)
 
+def sign(name):
+    return os.path.exists(os.path.join(os.environ["SIGNS"], name))
+
+def pieces(name):
+    yield "first;"
+    while not sign("go-" + name): time.sleep(0.01)
+    yield "last"
+
 def run(data):
-    print("began", data, flush=True)
+    print("began", data[:100], flush=True)
     if data.startswith("slow"):
         open(os.path.join(os.environ["SIGNS"], "began-" + data), "w").close()
-        while not os.path.exists(os.path.join(os.environ["SIGNS"], "go")): time.sleep(0.01)
-    if data == "stream":
-        return (f"{number};" for number in range(3))
+        while not sign("go-" + data): time.sleep(0.01)
+    if data.startswith("stream"):
+        return pieces(data)
     if data == "fail":
         raise RuntimeError("as asked")
     return [os.environ["WORD"], len(data)]
@@ -99,14 +108,11 @@ class Service:
     def kill(self, pid: int) -> None:
         """Kill a process and return when it has let go of its sockets."""
         os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + LIMIT_S
-        while pid in self.replicas():
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        until(lambda: pid not in self.replicas(), what=f"the end of {pid}")
 
     def runs(self) -> Counter[str]:
         """Return how often each request was begun by any replica there is or was since it was last restarted."""
-        logs = [file.read_text() for file in (self.az.home / "replicas").glob("*/*/log.txt")]
+        logs = [file.read_text(errors="replace") for file in (self.az.home / "replicas").glob("*/*/log.txt")]
         return Counter(line[6:] for log in logs for line in log.splitlines() if line.startswith("began "))
 
 
@@ -178,6 +184,49 @@ class Load:
         return [answer for answer in list(self.answers.values()) if answer.status != 200]
 
 
+@dataclass
+class Slow:
+    """A request that is inside a replica until it is let go."""
+
+    service: Service
+    name: str
+    folder: Path = Path()
+    _answers: list[Answer] = field(default_factory=list)
+
+    def __enter__(self) -> "Slow":
+        self._caller = threading.Thread(target=lambda: self._answers.append(self.service.ask(self.name)))
+        self._caller.start()
+        until(self._is_inside, what=f"the run of {self.name}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+        self._caller.join()
+
+    def _is_inside(self) -> bool:
+        found = [folder for folder in self.service.replicas().values() if list(folder.rglob(f"began-{self.name}"))]
+        self.folder = found[0] if found else Path()
+        return bool(found)
+
+    def let_go(self) -> None:
+        """Have it return."""
+        if (self.folder / "code").is_dir():
+            (self.folder / "code" / f"go-{self.name}").touch()
+
+    def answers(self) -> list[Answer]:
+        """Return what came back."""
+        self._caller.join()
+        return self._answers
+
+
+def until(condition: Callable[[], object], *, what: str) -> None:
+    """Return when the condition holds."""
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     top = tmp_path_factory.mktemp("service")
@@ -225,17 +274,73 @@ def test_nothing_is_lost_across_an_update_a_change_of_traffic_and_a_killed_repli
     assert {answer.headers["azureml-model-deployment"] for answer in load.answers.values()} == {"blue", "green"}
 
 
-def test_a_request_inside_a_killed_replica_is_told_so_and_not_run_again(service: Service, tmp_path: Path) -> None:
-    caught: list[Answer] = []
-    caller = threading.Thread(target=lambda: caught.append(service.ask("slow-lost")))
-    caller.start()
-    end = time.monotonic() + LIMIT_S
-    while not (found := [pid for pid, folder in service.replicas().items() if list(folder.rglob("began-slow-lost"))]):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    service.kill(max(found))
-    caller.join()
+def test_a_request_inside_a_killed_replica_is_told_so_and_not_run_again(service: Service) -> None:
+    with Slow(service, "slow-lost") as slow:
+        service.kill(max(pid for pid, folder in service.replicas().items() if folder == slow.folder))
+        caught = slow.answers()
     assert [answer.status for answer in caught] == [503]
     assert json.loads(caught[0].body)["error"]["code"] == "ReplicaLost"
     assert service.ask("after").status == 200
     assert service.runs()["slow-lost"] == 1
+
+
+def test_a_long_request_is_answered_by_the_replica_that_an_update_ends(service: Service) -> None:
+    with Slow(service, "slow-update") as slow:
+        service.deploy("blue", "three")
+        until(lambda: list(slow.folder.glob("launch-*/cancel")), what="the end of the old replica")
+        assert service.ask("x").status == 200
+        slow.let_go()
+        assert [(answer.status, json.loads(answer.body)) for answer in slow.answers()] == [(200, ["two", 11])]
+
+
+def test_pieces_pass_the_gateway_as_they_come(service: Service) -> None:
+    connection = service.connect()
+    connection.request("POST", urlsplit(service.uri).path, "stream", {"Authorization": f"Bearer {service.key}"})
+    answer = connection.getresponse()
+    assert answer.read1() == b"first;"
+    for folder in service.replicas().values():
+        (folder / "code" / "go-stream").touch()
+    assert answer.read() == b"last"
+    connection.close()
+
+
+def test_a_failure_of_the_model_is_424_and_says_so_in_headers(service: Service) -> None:
+    answer = service.ask("fail")
+    assert answer.status == 424
+    assert answer.headers["ms-azureml-model-error-statuscode"] == "500"
+    assert answer.headers["ms-azureml-model-error-reason"] == "model_error"
+    assert answer.headers["azureml-model-deployment"] == "blue"
+
+
+def test_a_body_of_100_mb_reaches_the_model(service: Service) -> None:
+    assert json.loads(service.ask("x" * (100 << 20)).body) == ["three", 100 << 20]
+
+
+def test_down_answers_what_was_asked_and_up_brings_the_replicas_back(service: Service) -> None:
+    api = urlsplit(service.az("status")["url"])
+
+    def is_gone() -> bool:
+        assert api.hostname and api.port
+        try:
+            socket.create_connection((api.hostname, api.port), timeout=LIMIT_S).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    def answers() -> bool:
+        try:
+            return service.ask("x").status == 200
+        except ConnectionRefusedError:
+            return False
+
+    with Slow(service, "slow-down") as slow:
+        ending = threading.Thread(target=service.az.text, args=("down",))
+        ending.start()
+        until(is_gone, what="the end of the API")
+        slow.let_go()
+        assert [answer.status for answer in slow.answers()] == [200]
+        ending.join()
+    assert not service.replicas()
+    service.az.text("up", "--detach")
+    until(answers, what="the gateway and the replicas")
+    assert len(set(service.replicas().values())) >= 1

@@ -238,7 +238,7 @@ def _require_servers(
         name, state = body["name"], body["properties"]["provisioningState"]
         if shares.get(name, 0) <= before.get(name, 0) or state in (bodies.SUCCEEDED, bodies.UPDATING):
             continue
-        if not any(replica.is_routable for replica in records.all_of(hub, deployment.key)):
+        if not records.routable(records.all_of(hub, deployment.key)):
             raise StateConflict(
                 f"Deployment {name} is {state} and answers no requests yet: give it traffic when it has Succeeded"
             )

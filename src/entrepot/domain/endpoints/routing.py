@@ -107,13 +107,12 @@ def _deployment(hub: Hub, document: Document) -> DeploymentRoute:
     instances = int(body["sku"]["capacity"])
     if properties["scaleSettings"]["scaleType"] != "Default":
         instances = max(instances, int(properties["scaleSettings"]["maxInstances"]))
-    replicas = records.all_of(hub, document.key)
     return DeploymentRoute(
         name=body["name"],
         timeout_s=bodies.timeout_s(properties),
         concurrency=int(properties["requestSettings"]["maxConcurrentRequestsPerInstance"]),
         instances=instances,
-        replicas=tuple(replica for replica in replicas if replica.is_routable),
+        replicas=records.routable(records.all_of(hub, document.key)),
         key=document.key,
         scoring_path=templating.scoring_path(properties),
     )

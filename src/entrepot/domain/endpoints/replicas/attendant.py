@@ -118,9 +118,6 @@ class Crew:
         self._write(new)
         for record in new:
             self._join(record)
-        alone = len([one for one in self._members.values() if one.record.state != records.DRAINING]) == 1
-        for member in self._members.values():
-            member.is_alone = alone
         self._tidy()
         return wanted
 

@@ -63,7 +63,6 @@ class Member:
         self._thread: threading.Thread | None = None
         self.record = record
         self.is_over = False
-        self.is_alone = False
         self.load: probes.Load | None = None
         self.wants_load = False
         self.load_interval_s = 1.0
@@ -149,10 +148,8 @@ class Member:
             self._hub, self._recipe, kit, id=self.record.id, title=self.record.recipe.get("title") or "model",
             secret=self.record.secret, folder=self._folder, attempt=self._attempt,
         )  # fmt: skip
-        wakes = self._has_served and (self.is_alone or self.record.state == records.ASLEEP)
-        self._move(
-            records.STARTING, address=probes.address_of(self._listener), wakes=wakes, started=self._hub.clock.now()
-        )
+        address, now = probes.address_of(self._listener), self._hub.clock.now()
+        self._move(records.STARTING, address=address, wakes=self._has_served, started=now)
         self._backend.launch(replace(launch, listener=self._listener))
 
     def _attend_running(self) -> None:
@@ -255,7 +252,7 @@ class Member:
         is_failed = restarts >= _CRASHES and (not self._has_served or restarts >= 2 * _CRASHES)
         if is_failed or not self._has_served:
             self._close()  # else what was sent since the end waits in the socket for the next start
-        wakes = self.is_alone and self._listener is not None
+        wakes = self._listener is not None
         address = probes.address_of(self._listener) if self._listener is not None else None
         state = records.FAILED if is_failed else records.STARTING
         self._move(state, restarts=restarts, error=error, address=address, wakes=wakes)

@@ -4,6 +4,7 @@
 follow it. `secret` is what the gateway shows to the replica; it is never answered to anyone.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,17 +35,12 @@ class Replica:
     restarts: int = 0
     error: str | None = None
     started: float | None = None
-    wakes: bool = False
+    wakes: bool = False  # has a socket in which requests may wait for its start
 
     @property
     def is_serving(self) -> bool:
         """True when a request that is sent there will be answered."""
         return self.state in SERVING
-
-    @property
-    def is_routable(self) -> bool:
-        """True when gateways send requests there: one that just wakes lets them wait in its socket."""
-        return bool(self.address) and (self.is_serving or (self.state == STARTING and self.wakes))
 
     def moved(self, state: str, **changes: Json) -> "Replica":
         """Return the replica in another state."""
@@ -92,6 +88,13 @@ def all_of(hub: Hub, deployment_key: str) -> list[Replica]:
     """Return a deployment's replicas, oldest first."""
     page = hub.documents.list(f"{deployment_key}/replicas", view=View.ALL, limit=_MOST)
     return [_replica(document) for document in reversed(page.documents)]
+
+
+def routable(replicas: Iterable[Replica]) -> tuple[Replica, ...]:
+    """Return those to which gateways send requests: where none serves, those that start and let them wait meanwhile."""
+    known = [replica for replica in replicas if replica.address]
+    serving = tuple(replica for replica in known if replica.is_serving)
+    return serving or tuple(replica for replica in known if replica.state == STARTING and replica.wakes)
 
 
 def status(hub: Hub, deployment_key: str) -> Summary:
