@@ -11,6 +11,7 @@ from entrepot.domain.identity.clients import PUBLIC_CLIENTS
 from entrepot.domain.identity.codes import challenge_of
 from entrepot.testing.live import wait_until
 from tests.identity.conftest import TENANT, House, Json
+from tests.identity.furniture import ASKED, request
 from tests.identity.robot import Robot
 from tests.identity.test_client_secrets import claims
 
@@ -227,6 +228,19 @@ def test_a_cookie_changes_nothing_for_other_peoples_pages(house: House) -> None:
     assert house.server.call("POST", place, body, token=None, headers=ours).status == 201
     robot.visit(f"{base}/login?next=//evil.test/")
     assert "evil.test" not in robot.url
+
+
+def test_no_route_lets_another_sites_page_change_anything_with_a_cookie(house: House) -> None:
+    robot = house.robot()
+    robot.visit(house.server.call("POST", "/login/tickets", {}, secure=True).json["url"])
+    headers = {"Cookie": "; ".join(f"{found.name}={found.value}" for found in robot.cookies)}
+    assert house.server.call("GET", "/v1.0/me", token=None, headers=headers).status == 200
+    changing = [operation for operation in ASKED if operation.method not in ("GET", "HEAD")]
+    assert len(changing) > 300
+    for operation in changing:
+        address, body = request(operation)
+        reply = house.server.call(operation.method, address, body, token=None, headers=headers)
+        assert reply.status == 401 and b"x-entrepot-intent" in reply.body, operation
 
 
 def test_a_password_is_enough_below_adfs_only(house: House, ada: Json) -> None:

@@ -30,15 +30,16 @@ def make_hub(
     backends: Mapping[str, ComputeBackend] | None = None,
     owner: Principal = OWNER,
     is_alone: bool = False,
+    database_url: str = "",
     **settings: Any,
 ) -> Hub:
     """Return a hub whose state is below `folder`; the same folder again has it again. Nothing is flushed.
 
-    `is_alone`: as a server, which shares its folder with no other hub.
+    `is_alone`: as a server, which shares its folder with no other hub. `database_url`: a database elsewhere.
     """
     chosen = Settings(home=folder, **{"fsync": False, **settings})
     ticking = clock or SystemClock()
-    documents = open_documents(folder / "entrepot.db", fsync=chosen.fsync, is_alone=is_alone)
+    documents = open_documents(database_url or folder / "entrepot.db", fsync=chosen.fsync, is_alone=is_alone)
     depots = open_depots(folder / "regions", fsync=chosen.fsync)
     containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=ticking)
     sealer = open_sealer(folder / "keys" / "secrets.key")
