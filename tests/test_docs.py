@@ -115,6 +115,11 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_every_test_that_the_documents_name_is_there() -> None:
+    named = {name for document in documents() for name in re.findall(r"`(tests/[\w/]+\.py)`", document.read_text())}
+    assert len(named) > 20 and [name for name in sorted(named) if not (TOP / name).is_file()] == []
+
+
 def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
     lines = (TOP / "README.md").read_text().splitlines()
     assert len(lines) < 100
