@@ -3,14 +3,18 @@
 import pytest
 
 from entrepot.core.errors import InvalidName, InvalidRequest, NotFound, StateConflict, Unsupported
-from entrepot.core.ids import AssetRef, WorkspaceScope
-from entrepot.core.nouns import ENVIRONMENT
-from entrepot.domain import computes, datastores, groups, operations, registries, workspaces
+from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
+from entrepot.core.nouns import DATA, ENVIRONMENT
+from entrepot.domain import computes, datastores, groups, lineage, operations, registries, workspaces
 from entrepot.domain.assets import catalog
 from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.jobs import records
+from entrepot.domain.jobs.tracking import history, runs
+from entrepot.domain.jobs.tracking.session import Session
 from entrepot.domain.surroundings import dependents, hubs
-from entrepot.testing.hub import OWNER
+from entrepot.store.documents import Append, Put
+from entrepot.testing.hub import OWNER, upload
 
 AZURE_BLOB = {"datastoreType": "AzureBlob", "accountName": "x", "containerName": "my-own-container"}
 
@@ -63,6 +67,31 @@ def test_deleting_a_workspace_takes_all_it_holds_along(hub: Hub, dev: WorkspaceS
         workspaces.by_guid(hub, guid)
     fresh, is_created = workspaces.create(hub, OWNER, dev, {"location": "westus"})
     assert is_created and fresh.body["properties"]["workspaceId"] != guid
+
+
+def test_a_deleted_workspace_leaves_nothing_that_a_later_one_would_find(
+    hub: Hub, dev: WorkspaceScope, registry: RegistryScope
+) -> None:
+    shared = AssetRef(registry, ENVIRONMENT, "shared", "1")
+    catalog.create(hub, OWNER, shared, {"image": "x"})
+    uploaded = AssetRef(dev, DATA, "d", "1")
+    address = upload(hub, uploaded, {"a.csv": "1"}, at="rows")
+    catalog.create(hub, OWNER, uploaded, {"dataType": "uri_folder", "dataUri": address})
+    job = records.arm_id(dev, "j")
+    session = Session(hub, OWNER, dev)
+    run = runs.create(session, {"run_name": "j"})["run"]["info"]["run_id"]
+    history.log_metric(session, {"run_id": run, "key": "loss/train", "value": 1.0, "timestamp": 1})
+    body = {"id": job, "properties": {}}
+    hub.documents.commit([Put(records.key_of(dev, "j"), body), lineage.used(job, shared.id),
+                          Append(records.events_of(dev, "j"), {"node": "n"})])  # fmt: skip
+    assert any(dev.key in document.body.get("owner", "") for document in hub.documents.scan("containers/").documents)
+    workspaces.delete(hub, OWNER, dev)
+    left = hub.documents.scan("containers/").documents
+    assert [found.key for found in left if found.body.get("owner") == dev.key] == []
+    assert [found.key for found in left if found.key.count("/") > 1 and "azureml-" in found.key] == []
+    assert not hub.documents.read(records.events_of(dev, "j"))
+    assert not hub.documents.read(history.stream_of(dev, run, "loss/train"))
+    catalog.delete(hub, OWNER, shared)  # nobody uses it any more
 
 
 def test_workspaces_are_listed_by_group_and_by_subscription(hub: Hub) -> None:

@@ -1,14 +1,17 @@
 """Removing a registry, workspace or group with all it holds: marked in one commit, emptied in batches, resumable.
 
-Bytes are not touched here: other assets may have the same ones.
+With its documents go the edges that leave them, the streams that belong to them and the containers that it owns: a home
+of the same name that is made later finds nothing of the old one. Bytes are not touched here: other assets may have the
+same ones.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from entrepot.domain.authorization.assignments import swept
 from entrepot.domain.authorization.holdings import changed
 from entrepot.domain.hub import Hub
-from entrepot.store.documents import Change, Delete, Document, Enqueue, Put, Work
+from entrepot.store.documents import LAST_SEQUENCE, Change, Delete, Document, Enqueue, Put, Trim, Unlink, Work
 
 Json = Any
 
@@ -40,9 +43,28 @@ def empty(hub: Hub, key: str, guid: str) -> None:
         page = hub.documents.scan(key + "/", limit=_BATCH)
         if not page.documents:
             break
-        hub.documents.commit([Delete(found.key) for found in page.documents])
+        hub.documents.commit([change for found in page.documents for change in _removed(found)])
+    hub.containers.abandon(key)
     hub.documents.commit([Delete(key), Delete(f"workspaceids/{guid}"), changed(key), *swept(hub, key)])
     hub.grants.notice()
+
+
+def _removed(document: Document) -> Iterator[Change]:
+    body = document.body
+    yield Delete(document.key)
+    if isinstance(body.get("id"), str):
+        yield Unlink(body["id"])
+    for stream in _streams(document.key, body):
+        yield Trim(stream, LAST_SEQUENCE)
+
+
+def _streams(key: str, body: Json) -> Iterator[str]:
+    """Yield the streams of a document: a pipeline's events, the values of each metric of a run."""
+    collection = key.rpartition("/")[0]
+    if collection.endswith("/jobs"):
+        yield f"{key}/events"
+    if collection.endswith("/runs"):
+        yield from (f"{key}/metrics/{name}" for name in body.get("metrics") or ())
 
 
 def provision(hub: Hub, work: Work) -> None:

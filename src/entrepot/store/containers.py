@@ -27,7 +27,7 @@ from entrepot.core.manifests import Manifest, check_path, is_safe_path
 from entrepot.store import blocklists, paths, snapshots
 from entrepot.store.blobs import BlobStore
 from entrepot.store.blocklists import Block, Wanted
-from entrepot.store.documents import ABSENT, Change, Delete, Document, DocumentStore, Put
+from entrepot.store.documents import ABSENT, Change, Delete, Document, DocumentStore, Order, Put, View
 from entrepot.store.overlay import LAST, ROOT, BlobItem, Manifests, Mount, Overlay, Walk, item_of
 
 __all__ = ["BlobItem", "ContainerInfo", "Containers", "Listing", "snapshot_container", "snapshot_of_container"]
@@ -35,6 +35,7 @@ __all__ = ["BlobItem", "ContainerInfo", "Containers", "Listing", "snapshot_conta
 _IMPLICIT = "s-"
 _ATTEMPTS = 20
 _INFOS_KEPT = 4096
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,23 @@ class Containers:
         for block in waiting:
             blobs.delete(paths.block(container, name, block.id))
         return item
+
+    def abandon(self, owner: str) -> None:
+        """Remove an owner's containers with all that is in them. Bytes stay: other blobs may have the same ones."""
+        after: str | None = None
+        while True:
+            page = self._documents.list("containers", view=View.ALL, order=Order.KEY, after=after, limit=1000)
+            for document in page.documents:
+                if document.body["owner"] == owner:
+                    self._remove(document.key)
+            after = page.next
+            if after is None:
+                return
+
+    def _remove(self, key: str) -> None:
+        while found := self._documents.scan(f"{key}/", limit=_BATCH).documents:
+            self._documents.commit([Delete(document.key) for document in found])
+        self._documents.commit([Delete(key)])
 
     def sweep(self, region: Region, *, before: float) -> int:
         """Delete the blocks of a region that were sent before a moment and never committed; return how many."""

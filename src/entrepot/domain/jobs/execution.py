@@ -52,7 +52,10 @@ class Executor:
         """Handle one item of the queue `node`."""
         scope, name = records.named_by(work.payload)
         record = records.find(hub, scope, name)
-        if record is None or record.is_terminal:
+        if record is None:  # it went with its workspace, perhaps while it ran
+            disk.remove_tree(records.folder_of(hub.settings.home, scope, name))
+            return
+        if record.is_terminal:
             return
         try:
             self._run(hub, work, record)
