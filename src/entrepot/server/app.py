@@ -38,6 +38,7 @@ BODY_LIMIT_BYTES = 32 << 20
 SMALL_BODY_BYTES = 64 << 10
 _GATHERING_THREADS = 16
 ANONYMOUS = Principal(id="", name="anonymous", kind="Anonymous")
+_ONCE = (b"host", b"authorization")
 _CLOSE: Header = (b"connection", b"close")
 _SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -206,7 +207,7 @@ class Application:
 
     def _called(self, scope: Scope, request_id: str, origins: Origins) -> tuple[Route, Call]:
         """Return the route and the call of its handler, by whom it is. Raises EntrepotError."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _headers(scope)
         method, path, site = scope["method"], scope["path"], self._site
         address = (scope.get("client") or ("",))[0]
         route, params = self._find(method, path, headers)
@@ -315,6 +316,20 @@ class _BodyStream(io.RawIOBase):
 
 async def _awaited(receive: Receive) -> Message:
     return await receive()
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by name. Raises InvalidRequest where a proxy may have read another value than this server."""
+    given = scope["headers"]
+    headers: dict[bytes, bytes] = dict(given)
+    if len(headers) != len(given):
+        names = [name for name, _ in given]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise InvalidRequest(f"The header {name.decode().capitalize()} is given twice: send it once")
+    if b"host" not in headers and scope["http_version"] == "1.1":
+        raise InvalidRequest("The header Host is missing")
+    return headers
 
 
 async def _read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:

@@ -35,6 +35,11 @@ class EagerProtocol(HttpToolsProtocol):
         else:
             self._hand_over(cycle, app)
 
+    def on_headers_complete(self) -> None:
+        """Let what comes behind a body in chunks be no header: no proxy before this server has looked at it."""
+        super().on_headers_complete()
+        self.headers = []
+
     def on_message_complete(self) -> None:
         """Hand the request whose body is complete now to a thread."""
         super().on_message_complete()

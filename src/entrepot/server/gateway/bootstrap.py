@@ -101,7 +101,8 @@ def _connections(folder: str, script: str, name: str) -> dict[str, Json]:
     options = {
         "@type": _HTTP,
         "stat_prefix": name,
-        "normalize_path": True,
+        "normalize_path": True,  # and what a slash or a dot may hide behind is not unescaped twice
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_name": "entrepot",
         "use_remote_address": True,
         "skip_xff_append": True,

@@ -52,6 +52,7 @@ class Allowed:
         if address.is_loopback:
             return LOOPBACK in self.words
         is_public = address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+        is_public = is_public and not getattr(address, "is_site_local", False)  # fec0::/10, private before fc00::/7
         return is_public and PUBLIC in self.words
 
     def refusal(self, url: str, what: str) -> AddressRefused:
