@@ -21,6 +21,8 @@ from entrepot.domain.assets import catalog
 from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Principal
 from entrepot.domain.jobs import queries, submission
+from entrepot.domain.jobs.tracking import history
+from entrepot.domain.jobs.tracking.session import Session
 from entrepot.store.documents import View
 from entrepot.testing.hub import OWNER
 
@@ -343,6 +345,21 @@ def test_a_job_is_deleted_with_its_nodes_once_it_has_ended(idle: House) -> None:
     for name in ("p", node):
         with pytest.raises(NotFound):
             idle.job(name)
+
+
+def test_a_pipeline_of_a_deleted_ones_name_begins_anew(house: House) -> None:
+    failing = house.component("failing", "exit 4", **COPY)
+    house.pipeline("p", {"a": step(failing)})
+    assert house.finish("p")["properties"]["status"] == "Failed"
+    session = Session(house.hub, OWNER, house.scope)
+    history.log_metric(session, {"run_id": "p", "key": "loss", "value": 1.0, "timestamp": 1})
+    submission.delete(house.hub, OWNER, house.scope, "p")
+    append = house.component("append", APPEND, **COPY)
+    house.pipeline("p", {"a": step(append)})
+    body = house.finish("p")
+    assert body["properties"]["status"] == "Completed", body["properties"].get("error")
+    assert house.status(house.nodes("p")["a"]["name"]) == "Completed"
+    assert history.values_of(house.hub, house.scope, "p", "loss") == []
 
 
 def test_run_history_tells_the_same_story(house: House) -> None:

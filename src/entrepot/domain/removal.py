@@ -54,8 +54,12 @@ def _removed(document: Document) -> Iterator[Change]:
     yield Delete(document.key)
     if isinstance(body.get("id"), str):
         yield Unlink(body["id"])
-    for stream in _streams(document.key, body):
-        yield Trim(stream, LAST_SEQUENCE)
+    yield from trimmed(document.key, body)
+
+
+def trimmed(key: str, body: Json) -> list[Change]:
+    """Return the changes that empty the streams of a document that goes."""
+    return [Trim(stream, LAST_SEQUENCE) for stream in _streams(key, body)]
 
 
 def _streams(key: str, body: Json) -> Iterator[str]:

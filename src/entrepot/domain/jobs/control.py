@@ -5,7 +5,7 @@ from typing import Any
 
 from entrepot.core.errors import InvalidRequest, StateConflict
 from entrepot.core.ids import WorkspaceScope
-from entrepot.domain import access, audit
+from entrepot.domain import access, audit, removal
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
@@ -68,6 +68,8 @@ def _removed(hub: Hub, record: Record) -> list[Change]:
     scope, name = record.scope, record.name
     keys = (record.document.key, records.graph_key(scope, name), records.run_key(scope, name))
     changes: list[Change] = [Delete(key) for key in keys]
+    for document in filter(None, map(hub.documents.get, keys)):
+        changes += removal.trimmed(document.key, document.body)
     after: str | None = None
     while True:
         page = hub.documents.find(records.space_of(scope), "parent", name, view=View.ALL, after=after, limit=1000)
