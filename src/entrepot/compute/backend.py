@@ -33,7 +33,10 @@ class EnvironmentSpec:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A ready environment. `bin_path` goes first on PATH; `substitutions` says what was not had exactly."""
+    """A ready environment. `bin_path` goes first on PATH; `substitutions` says what was not had exactly.
+
+    `base` is the interpreter of the machine that it stands on: what the environment itself holds is not believed.
+    """
 
     id: str
     python: Path
@@ -41,6 +44,7 @@ class Prepared:
     substitutions: tuple[str, ...] = ()
     description: str = ""
     is_cached: bool = False
+    base: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

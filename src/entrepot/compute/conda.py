@@ -108,9 +108,11 @@ def checked_requirement(line: str, *, where: str) -> str:
     """Return one line for pip if it stands by itself; lines that read other files or folders are refused."""
     line = line.strip()
     option = re.split(r"[\s=]", line, maxsplit=1)[0]
+    if not line.isprintable():
+        raise BuildFailed(f"{where}: {line!r} is more than one line; give each requirement its own entry")
     if line.startswith("-") and option not in _PIP_OPTIONS:
         raise BuildFailed(f"{where}: {line!r} is not supported; name the packages themselves")
-    if re.match(r"(\.{0,2}/|file:|\.$)", line):
+    if re.match(r"(\.{0,2}/|file:|\.$)", line) or re.search(r"@\s*(file:|\.{0,2}/)", line):
         raise BuildFailed(f"{where}: {line!r} is a local path, and only the environment's definition is at hand")
     return line
 

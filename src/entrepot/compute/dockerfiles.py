@@ -30,12 +30,14 @@ class DockerPlan:
 
 def read_dockerfile(context: Path, dockerfile: str) -> DockerPlan:
     """Read a Dockerfile of the supported subset. Raises BuildFailed naming the first line outside of it."""
+    if "\0" in dockerfile:
+        raise BuildFailed(f"{dockerfile!r} is no name of a file")
     path = (context / dockerfile).resolve()
     if not path.is_relative_to(context.resolve()) or not path.is_file():
         raise BuildFailed(f"The build context has no file {dockerfile}")
     image, folder, copied = "", "/", dict[str, Path]()
     requirements: list[str] = []
-    for number, line in _lines(path.read_text(errors="replace")):
+    for number, line in _lines(path.read_text(errors="replace").replace("\0", "\ufffd")):
         word, _, rest = line.partition(" ")
         where = f"{dockerfile}, line {number}"
         instruction, rest = word.upper(), rest.strip()

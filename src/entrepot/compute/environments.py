@@ -15,12 +15,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from entrepot.compute.backend import EnvironmentSpec, Prepared
 from entrepot.compute.interpreters import Interpreter, Interpreters
 from entrepot.compute.plans import Plan, plan
-from entrepot.compute.uv import Uv
-from entrepot.core.digests import Digest, digest_json
+from entrepot.compute.uv import CACHE, Uv
+from entrepot.core.digests import Digest, digest_json, is_digest
 from entrepot.core.errors import BuildFailed, InvalidRequest
 
 _LAYOUT = 1  # part of every name: raise it when environments are built otherwise
@@ -44,7 +45,7 @@ class Environments:
         self._environ = os.environ if environ is None else environ
         self._interpreters = interpreters or Interpreters(root / "interpreters.json")
         self._platform = "-".join((sys.platform, platform.machine(), *platform.libc_ver()))
-        for name in ("envs", "specs", "locks", "uv-cache"):
+        for name in ("envs", "specs", "locks", "locking", CACHE):
             (root / name).mkdir(parents=True, exist_ok=True)
 
     def prepare(self, spec: EnvironmentSpec, *, log: _Log) -> Prepared:
@@ -80,7 +81,7 @@ class Environments:
             return None
         folder = self.root / "envs" / record["environment"]
         interpreter = next((one for one in wanted.interpreters if str(one.path) == record["interpreter"]), None)
-        if interpreter is None or not (folder / ".ok").exists() or not (folder / "bin" / "python").exists():
+        if interpreter is None or not is_digest(record["environment"]) or not _is_whole(folder):
             return None
         return _prepared(folder, interpreter, wanted, packages=record["packages"], is_cached=True)
 
@@ -101,8 +102,14 @@ class Environments:
         """Lock the requirements: with wheels only on each interpreter that will do, newest first, else with builds."""
         if not wanted.requirements:
             return wanted.interpreters[0], ""
-        source, target = self.root / "specs" / f"{name}.in", self.root / "specs" / f"{name}.lock"
+        source = self.root / "specs" / f"{name}.in"
         _replace(source, "\n".join(wanted.requirements) + "\n")
+        with TemporaryDirectory(dir=self.root / "locking", ignore_cleanup_errors=True) as place:
+            found = self._locked_by_uv(uv, source, Path(place) / "lock", wanted, log=log)
+        _replace(source.with_suffix(".lock"), found[1])
+        return found
+
+    def _locked_by_uv(self, uv: Uv, source: Path, target: Path, wanted: Plan, *, log: _Log) -> tuple[Interpreter, str]:
         options = ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         if any(line.startswith("-") for line in wanted.requirements):  # the lock must find its packages there again
             options += ["--emit-index-url", "--emit-find-links"]
@@ -115,34 +122,40 @@ class Environments:
             target.unlink(missing_ok=True)
             try:
                 uv.run("pip", "compile", str(source), "--output-file", str(target), "--python", str(interpreter.path),
-                       *options, *extra, readable=_folders(interpreter), log=log)  # fmt: skip
+                       *options, *extra, readable=_folders(interpreter), writes=target.parent,
+                       log=log)  # fmt: skip
             except BuildFailed as error:
                 failure = failure or _told(error, interpreter)  # the first: what wheels alone could not give
                 if "not found in the package registry" in error.message:
                     break  # no interpreter helps
                 continue
-            return interpreter, target.read_text()
+            return interpreter, _read_plain(target)
         assert failure is not None
         raise failure
 
     def _install(self, uv: Uv, environment: str, interpreter: Interpreter, lock: str, *, log: _Log) -> None:
         folder = self.root / "envs" / environment
-        if (folder / ".ok").exists() and (folder / "bin" / "python").exists():
+        if _is_whole(folder):
             log("another specification has the same lock: its environment is shared")
             return
+        if folder.is_symlink():
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         readable = _folders(interpreter)
         try:
             uv.run("venv", "--quiet", "--no-project", "--python", str(interpreter.path), str(folder),
-                   readable=readable, log=log)  # fmt: skip
+                   readable=readable, writes=folder, log=log)  # fmt: skip
             if lock:
                 (folder / "requirements.lock").write_text(lock)
                 uv.run("pip", "sync", "--python", str(folder / "bin" / "python"), "--compile-bytecode",
-                       "--require-hashes", str(folder / "requirements.lock"), readable=readable, log=log)  # fmt: skip
+                       "--require-hashes", str(folder / "requirements.lock"), readable=readable, writes=folder,
+                       log=log)  # fmt: skip
         except BuildFailed as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise _told(error, interpreter) from error
-        (folder / ".ok").touch()
+        if folder.is_symlink():
+            raise BuildFailed("One of its packages put a link in the place of the environment")
+        os.close(os.open(folder / ".ok", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
 
     def uv(self) -> Uv:
         """Return uv as this machine may run it."""
@@ -181,7 +194,24 @@ def _prepared(folder: Path, interpreter: Interpreter, wanted: Plan, *, packages:
         id=folder.name, python=folder / "bin" / "python", bin_path=folder / "bin",
         substitutions=wanted.substitutions(interpreter), is_cached=is_cached,
         description=f"{interpreter.title}, {packages} packages" if packages else f"{interpreter.title}, no packages",
+        base=interpreter.path,
     )  # fmt: skip
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether an environment is complete, and the folder itself rather than a link to another one."""
+    return (folder / ".ok").exists() and (folder / "bin" / "python").exists() and not folder.is_symlink()
+
+
+def _read_plain(file: Path) -> str:
+    """Read a file that packages might have replaced by a link. Raises BuildFailed."""
+    try:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)) as reading:
+            if not stat.S_ISREG(os.fstat(reading.fileno()).st_mode):
+                raise BuildFailed("One of its packages left no lock file")
+            return reading.read()
+    except OSError as error:
+        raise BuildFailed(f"One of its packages left no lock file: {error.strerror}") from error
 
 
 def _folders(interpreter: Interpreter) -> Sequence[Path]:

@@ -29,7 +29,7 @@ class Layers:
 
     def prepare(self, prepared: Prepared, layer: Layer, *, log: _Log) -> Path:
         """Return the layer's folder for the environment's interpreter, building it if it is not there yet."""
-        interpreter = prepared.python.resolve()
+        interpreter = prepared.base or prepared.python.resolve()
         folder = self._root / _name(interpreter, layer)
         if (folder / ".ok").exists():
             return folder
@@ -49,7 +49,7 @@ class Layers:
                 self._environments.uv().run(
                     "pip", "install", "--quiet", "--target", str(folder), "--python", str(interpreter), "--no-deps",
                     "--only-binary", ":all:", "--compile-bytecode", "--require-hashes", "-r", str(lock),
-                    readable=[interpreter.parent.parent], log=log,
+                    readable=[interpreter.parent.parent], writes=folder, log=log,
                 )  # fmt: skip
             shutil.copytree(layer.package, folder / layer.name, ignore=shutil.ignore_patterns("__pycache__"))
             _compile(interpreter, folder / layer.name)

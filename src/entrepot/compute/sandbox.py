@@ -80,15 +80,27 @@ def bwrap_arguments(launch: Launch, environment: Mapping[str, str], *, scratch: 
 
 
 def tool_command(
-    bwrap: Path, command: Sequence[str], *, readable: Sequence[Path], writable: Sequence[Path], cwd: Path, etc: Path
+    bwrap: Path,
+    command: Sequence[str],
+    *,
+    readable: Sequence[Path],
+    writable: Sequence[Path],
+    cwd: Path,
+    etc: Path,
+    protected: Sequence[Path] = (),
 ) -> list[str]:
-    """Return the command of a tool of ours in a sandbox that ends with the calling thread; variables are inherited."""
+    """Return the command of a tool of ours in a sandbox that ends with the calling thread; variables are inherited.
+
+    What is `protected` lies in what is writable, and can be neither written to nor replaced.
+    """
     arguments = [str(bwrap), *_namespaces(), *_system(etc), "--tmpfs", "/tmp"]  # noqa: S108
     for path in sorted(dict.fromkeys(readable), key=lambda path: len(path.parts)):
         if not path.is_relative_to("/usr"):
             arguments += ["--ro-bind", str(path), str(path)]
     for path in writable:
         arguments += ["--bind", str(path), str(path)]
+    for path in protected:
+        arguments += ["--ro-bind-try", str(path), str(path)]
     return [*arguments, "--chdir", str(cwd), "--", *command]
 
 
@@ -140,7 +152,7 @@ def _environment_folders(launch: Launch) -> list[Path]:
     """Return the environment's folder and the one of the interpreter that it stands on."""
     if launch.prepared is None:
         return []
-    python = launch.prepared.python
-    folders = [launch.prepared.bin_path.parent, python.resolve().parent.parent]
+    python = launch.prepared.base or launch.prepared.python.resolve()
+    folders = [launch.prepared.bin_path.parent, python.parent.parent]
     folders += [launch.layer] if launch.layer else []
     return [folder for folder in dict.fromkeys(folders) if not folder.is_relative_to("/usr")]

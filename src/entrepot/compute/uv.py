@@ -18,6 +18,7 @@ _KEPT = ("HOME", "XDG_CONFIG_HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "R
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
 _LAST_LINES = 12
+CACHE = "uv-cache"
 TIMEOUT_S = 1800
 
 
@@ -29,15 +30,21 @@ class Uv:
     bwrap: Path | None
     environ: Mapping[str, str]
 
-    def run(self, *arguments: str, readable: Sequence[Path], log: Callable[[str], None]) -> None:
-        """Run `uv <arguments>`, telling each line; raises BuildFailed with uv's own words."""
+    def run(self, *arguments: str, readable: Sequence[Path], writes: Path, log: Callable[[str], None]) -> None:
+        """Run `uv <arguments>`, telling each line; raises BuildFailed with uv's own words.
+
+        Packages that are built from source run here: besides uv's cache, they may write to the folder `writes` alone.
+        """
         binary = Path(find_uv_bin())
-        environment = uv_environment(self.environ, cache=self.root / "uv-cache")
+        environment = uv_environment(self.environ, cache=self.root / CACHE)
         command = [str(binary), *arguments]
         if self.bwrap is not None:
             visible = [binary, *readable, *_local_sources(environment)]
             etc = minimal_etc(self.root / "etc")
-            command = tool_command(self.bwrap, command, readable=visible, writable=[self.root], cwd=self.root, etc=etc)
+            command = tool_command(
+                self.bwrap, command, readable=visible, writable=[self.root], cwd=self.root, etc=etc,
+                protected=_others(self.root, writes),
+            )  # fmt: skip
         lines = _run(command, environment, cwd=self.root, log=log)
         if lines is not None:
             raise BuildFailed(_sentence(lines))
@@ -59,6 +66,12 @@ def uv_environment(environ: Mapping[str, str], *, cache: Path) -> dict[str, str]
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", "UV_NO_PROGRESS": "1",
         "UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink", "UV_PYTHON_DOWNLOADS": "never",
     }  # fmt: skip
+
+
+def _others(root: Path, writes: Path) -> list[Path]:
+    """Return what a run may not touch: all but the cache, which must lie in one mount with where it is linked to."""
+    found = [place for place in root.iterdir() if place.name != CACHE and place != writes.parent]
+    return [*found, *(place for place in writes.parent.iterdir() if place != writes)]
 
 
 def _local_sources(environment: Mapping[str, str]) -> list[Path]:
