@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from entrepot.client.failures import FileFailure
+from entrepot.core import yaml_bounds
 
 Json = Any
 Place = tuple[str | int, ...]
@@ -116,20 +117,23 @@ def dump(value: Json) -> str:
 def scalar(text: str) -> Json:
     """Read a word as YAML does: `3` is a number, `true` a truth value, anything else text."""
     try:
-        value = yaml.load(str(text), Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where there is one
-    except yaml.YAMLError:
+        value, _, _ = _parsed(str(text), "")
+    except FileFailure:
         return text
     return value if isinstance(value, int | float | bool) else text
 
 
 def _parsed(text: str, name: str) -> tuple[Json, dict[Place, int], dict[Place, str]]:
-    loader = _LOADER(text)
     lines: dict[Place, int] = {}
     texts: dict[Place, str] = {}
+    loader: Any = None
     try:
+        yaml_bounds.check_depth(yaml.parse(text, Loader=_LOADER))
+        loader = _LOADER(text)
         node = loader.get_single_node()
         if node is None:
             return None, lines, texts
+        yaml_bounds.check_nodes(node)
         for place, line, written in _walk(node):
             lines.setdefault(place, line)
             if written is not None:
@@ -143,10 +147,11 @@ def _parsed(text: str, name: str) -> tuple[Json, dict[Place, int], dict[Place, s
             f"{name}{where}: this is not YAML: {problem}",
             hint="check the indentation, the quotes and the space after each colon",
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise FileFailure(f"{name}: this is not YAML: {error}") from error
+    except (yaml.YAMLError, *yaml_bounds.BROKEN) as error:
+        raise FileFailure(f"{name}: this is not YAML that can be read: {error}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _walk(root: yaml.Node) -> Iterator[tuple[Place, int, str | None]]:

@@ -26,7 +26,9 @@ _DEPLOYMENT_NAME = re.compile(r"(?=.{1,32}\Z)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]
 _ENDPOINT_RULE = "to 32 letters, digits and single '-' between them, the first a letter"
 _PORT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _REGION = re.compile(r"[a-z][a-z0-9]{1,39}\Z")
-_VERSION_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\?#%:@]")
+_VERSION_FORBIDDEN = re.compile(  # and what is not seen, or turns the direction of what is: it makes twins
+    r"[\x00-\x1f\x7f-\x9f/\\?#%:@\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +317,8 @@ def check_version(version: str) -> str:
     """Return the version if any asset may carry it: 1 to 255 characters, free text but for URL marks."""
     if not version or len(version) > 255 or version != version.strip() or _VERSION_FORBIDDEN.search(version):
         raise InvalidName(
-            f"{version!r} is not a version: give 1 to 255 characters without / \\ ? # % : @ and control characters, "
-            "such as 1, 2.0.1 or 2026-11-23"
+            f"{version!r} is not a version: give 1 to 255 characters without / \\ ? # % : @, control and "
+            "invisible characters, such as 1, 2.0.1 or 2026-11-23"
         )
     if version in (".", ".."):
         raise InvalidName(f"{version!r} is not a version: it would be a path")

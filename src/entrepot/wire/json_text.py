@@ -5,6 +5,7 @@ and trailing commas arrive, and so do raw line breaks inside strings. Nothing he
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -15,45 +16,98 @@ from entrepot.core.errors import InvalidRequest
 Json = Any
 
 _TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*"'  # a string, line breaks included
+    r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'  # a string, line breaks included; one without an end goes to the text's end
     r"|//[^\n]*"
-    r"|/\*.*?\*/"
-    r"|,(?=(?:\s|//[^\n]*\n|/\*.*?\*/)*[}\]])"  # a comma before a closing bracket
+    r"|/\*.*?(?:\*/|\Z)"
+    r"|[,}\]]"
     r"|(?<=[{,\s])template(?=\s*:)",
     re.DOTALL,
 )
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1  # what can be written again
 
 
 def decode_json(body: bytes) -> Json:
     """Decode strict JSON. Raises InvalidRequest that tells line and column."""
     try:
-        return msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(body, error)) from error
+    if _LONG_NUMBER.search(body):
+        _check_numbers(value)
+    return value
 
 
 def decode_jsonc(body: bytes) -> Json:
     """Decode the JSON with comments of an ARM deployment. Raises InvalidRequest that tells line and column."""
-    text = body.decode("utf-8-sig", "replace")
     try:
-        return json.loads(_TOKEN.sub(_replace, text), strict=False)
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The body is not UTF-8: byte {error.start} cannot be read") from error
+    try:
+        value = json.loads(_plain(text), strict=False, parse_constant=_no_number, object_pairs_hook=_object)
+        _check_numbers(value)
+        msgspec.json.encode(value)  # what cannot be written again: half surrogates
     except json.JSONDecodeError as error:
         raise InvalidRequest(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
         raise InvalidRequest("The body is not JSON: it is nested too deeply") from error
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(f"The body is not JSON: {error}") from error
+    return value
 
 
-def _replace(match: re.Match[str]) -> str:
-    token = match[0]
-    if token.startswith('"'):
-        return token
-    if token == "template":  # noqa: S105 - a word of JSON, not a secret
-        return '"template"'
-    if token == ",":  # noqa: S105
-        return ""
-    return "\n" * token.count("\n")  # a comment: keep the lines, so that positions stay true
+def _plain(text: str) -> str:
+    """Return the text as JSON, with every line where it was; in time that is linear in its length."""
+    pieces: list[str] = []
+    end, comma = 0, -1  # where in `pieces` the comma stands behind which nothing came yet
+    for match in _TOKEN.finditer(text):
+        between, word, end = text[end : match.start()], match[0], match.end()
+        pieces.append(between)
+        is_comment = word.startswith("/")
+        if between.strip() or not (is_comment or word in "}]"):
+            comma = -1
+        if is_comment:
+            word = "\n" * word.count("\n")
+        elif word == ",":
+            comma = len(pieces)
+        elif word in "}]" and comma >= 0:
+            pieces[comma], comma = "", -1
+        elif word == "template":
+            word = '"template"'
+        pieces.append(word)
+    return "".join((*pieces, text[end:]))
+
+
+def _no_number(word: str) -> Json:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the field {twice!r} stands twice in one object")
+    return found
+
+
+def _check_numbers(value: Json) -> None:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+        elif isinstance(item, int | float) and not _SMALLEST <= item <= _LARGEST and not _is_real(item):
+            raise InvalidRequest("The body has a number that does not fit 64 bits: send it as text, in quotes")
+
+
+def _is_real(number: float) -> bool:
+    return isinstance(number, float) and math.isfinite(number)
 
 
 def _explain(body: bytes, error: Exception) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from entrepot.core.digests import Digest, digest_json
+from entrepot.core.digests import Digest, canonical_json, digest_json
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef
+from entrepot.domain.assets import yaml_text
 from entrepot.domain.assets.kind import Content, Properties, Rules, other_contents, snapshot_contents
 
 Json = Any
@@ -54,10 +53,11 @@ def conda_of(properties: Mapping[str, Json]) -> dict[str, Json] | None:
     text = properties.get("condaFile")
     if not text:
         return None
+    parsed = yaml_text.read(text, "The conda file") if isinstance(text, str) else text
     try:
-        parsed = yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError as error:
-        raise InvalidRequest(f"The conda file is not YAML: {error}", target="condaFile") from error
+        canonical_json(parsed)
+    except (TypeError, ValueError) as error:  # dates, bytes, half surrogates, names of several types
+        raise InvalidRequest(f"The conda file holds what JSON cannot: {error}", target="condaFile") from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get("dependencies", []), list):
         raise InvalidRequest("The conda file must be a YAML mapping with a list 'dependencies'", target="condaFile")
     return parsed

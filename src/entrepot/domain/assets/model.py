@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef
+from entrepot.domain.assets import yaml_text
 from entrepot.domain.assets.kind import Content, Properties, Rules, other_contents, require_text, snapshot_contents
 
 Json = Any
@@ -38,9 +37,9 @@ def _inspect(ref: AssetRef, properties: Properties, content: Content) -> None:
 
 def _flavors(text: str) -> dict[str, Json]:
     try:
-        flavors = yaml.safe_load(text)["flavors"]
+        flavors = yaml_text.read(text, f"The model's {_FILE}")["flavors"]
         return {str(name): {"data": {str(k): _plain(v) for k, v in data.items()}} for name, data in flavors.items()}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InvalidRequest(f"The model's {_FILE} cannot be read: {error}", target="modelUri") from error
 
 

@@ -133,7 +133,7 @@ class _Parser:
     def _run(self, name: str, function: Function, arguments: Sequence[Json]) -> Json:
         try:
             return function(*arguments)
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             raise self._wrong(f"{name}() cannot be called with these arguments: {error}") from error
 
     def _member(self, owner: Callable[[], Json]) -> Callable[[], Json]:

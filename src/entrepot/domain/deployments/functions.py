@@ -14,6 +14,7 @@ Json = Any
 Lazy = Callable[[], Json]
 
 _RANGE_LIMIT = 10_000
+_LONGEST = 1 << 20  # characters or items that a call may make: a dozen nested calls could ask for terabytes
 _NAMESPACE = uuid.UUID("11fb06fb-712d-4ddd-98c7-e71bbd588830")  # ARM's own for guid()
 
 
@@ -23,9 +24,44 @@ def unique_string(*seeds: str) -> str:
     return base64.b32encode(digest).decode().lower()[:13]
 
 
+def _sized(size: int) -> None:
+    if size > _LONGEST:
+        raise ValueError(f"the result would have {size:,} characters or items: at most {_LONGEST:,} are made")
+
+
+def _number(value: Json) -> Json:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"a number is needed, not {str(value)[:40]!r}")
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("the number does not fit 64 bits")
+    return value
+
+
+def _reckoned(work: Callable[[Json, Json], Json]) -> Callable[[Json, Json], Json]:
+    return lambda one, other: _number(work(_number(one), _number(other)))
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if not old:
+        raise ValueError("what is to be replaced is empty")
+    _sized(len(text) + text.count(old) * (len(new) - len(old)))
+    return text.replace(old, new)
+
+
+def _padded(value: Json, width: int, fill: str = " ") -> str:
+    _sized(width)
+    return _string(value).rjust(width, fill)
+
+
+def _joined(items: list[Json], mark: str) -> str:
+    parts = [_string(item) for item in items]
+    _sized(sum(map(len, parts)) + len(parts) * len(mark))
+    return mark.join(parts)
+
+
 def _format(text: str, *values: Json) -> str:
     for index, value in enumerate(values):
-        text = text.replace("{" + str(index) + "}", _string(value))
+        text = _replaced(text, "{" + str(index) + "}", _string(value))
     return text
 
 
@@ -38,6 +74,7 @@ def _string(value: Json) -> str:
 
 
 def _concat(*parts: Json) -> Json:
+    _sized(sum(len(part) for part in parts if isinstance(part, list | str)))
     if parts and all(isinstance(part, list) for part in parts):
         return [item for part in parts for item in part]
     return "".join(_string(part) for part in parts)
@@ -170,7 +207,7 @@ def _coalesce(*values: Lazy) -> Json:
 
 
 PURE: Mapping[str, Callable[..., Json]] = {
-    "add": lambda a, b: a + b,
+    "add": _reckoned(lambda a, b: a + b),
     "and": lambda *values: all(value() for value in values),
     "array": lambda value: value if isinstance(value, list) else [value],
     "base64": _encoded,
@@ -187,7 +224,7 @@ PURE: Mapping[str, Callable[..., Json]] = {
     "dateTimeAdd": dates.added,
     "dateTimeFromEpoch": dates.from_epoch,
     "dateTimeToEpoch": dates.to_epoch,
-    "div": _div,
+    "div": _reckoned(_div),
     "empty": lambda value: not value,
     "endsWith": lambda text, tail: text.lower().endswith(tail.lower()),
     "equals": _equals,
@@ -204,7 +241,7 @@ PURE: Mapping[str, Callable[..., Json]] = {
     "int": int,
     "intersection": _intersection,
     "items": _items,
-    "join": lambda items, mark: mark.join(map(_string, items)),
+    "join": _joined,
     "json": json.loads,
     "last": lambda value: value[-1] if value else None,
     "lastIndexOf": _last_index_of,
@@ -213,21 +250,21 @@ PURE: Mapping[str, Callable[..., Json]] = {
     "lessOrEquals": lambda a, b: a <= b,
     "max": lambda *values: max(values[0] if len(values) == 1 else values),
     "min": lambda *values: min(values[0] if len(values) == 1 else values),
-    "mod": lambda a, b: a - b * _div(a, b),
-    "mul": lambda a, b: a * b,
+    "mod": _reckoned(lambda a, b: a - b * _div(a, b)),
+    "mul": _reckoned(lambda a, b: a * b),
     "not": lambda value: not value,
     "null": lambda: None,
     "objectKeys": lambda table: sorted(table),
     "or": lambda *values: any(value() for value in values),
-    "padLeft": lambda value, width, fill=" ": _string(value).rjust(width, fill),
+    "padLeft": _padded,
     "range": _range,
-    "replace": lambda text, old, new: text.replace(old, new),
+    "replace": _replaced,
     "skip": lambda value, count: value[count:],
     "shallowMerge": lambda parts: {key: value for part in parts for key, value in part.items()},
     "split": _split,
     "startsWith": lambda text, head: text.lower().startswith(head.lower()),
     "string": _string,
-    "sub": lambda a, b: a - b,
+    "sub": _reckoned(lambda a, b: a - b),
     "substring": _substring,
     "take": lambda value, count: value[:count],
     "toLower": str.lower,

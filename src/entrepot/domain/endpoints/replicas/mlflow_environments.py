@@ -3,10 +3,9 @@
 import re
 from typing import Any
 
-import yaml
-
-from entrepot.core.errors import BuildFailed
+from entrepot.core.errors import BuildFailed, InvalidRequest
 from entrepot.core.manifests import Manifest
+from entrepot.domain.assets import yaml_text
 from entrepot.store import paths
 from entrepot.store.blobs import BlobStore
 
@@ -57,15 +56,19 @@ def _text(store: BlobStore, model: Manifest, path: str) -> str | None:
     entry = model.find(path)
     if entry is None:
         return None
+    if entry.size_bytes > yaml_text.MOST_CHARACTERS:
+        raise BuildFailed(
+            f"The model's {path} has {entry.size_bytes:,} bytes: at most {yaml_text.MOST_CHARACTERS:,} are read"
+        )
     with store.open(paths.content(entry.digest)) as file:
         return file.read().decode("utf-8", "replace")
 
 
 def _yaml(text: str, name: str) -> Json:
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BuildFailed(f"The model's {name} is not YAML: {error}") from error
+        found = yaml_text.read(text, f"The model's {name}")
+    except InvalidRequest as error:
+        raise BuildFailed(error.message) from error
     if found is not None and not isinstance(found, dict):
         raise BuildFailed(f"The model's {name} must be a mapping")
     return found or {}
