@@ -9,7 +9,8 @@ import pytest
 from entrepot.client import files
 from entrepot.client.failures import FileFailure
 from entrepot.core.errors import InvalidRequest
-from entrepot.domain.assets import environment, yaml_text
+from entrepot.domain import yaml_text
+from entrepot.domain.assets import environment
 from entrepot.domain.deployments.functions import PURE
 from entrepot.wire.json_text import decode_json, decode_jsonc
 

@@ -42,6 +42,10 @@ class Settings:
     step_slots: int = 0  # 0: one per processor
     upload_limit_bytes: int = 0  # 0: what the disk holds
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free
+    head_limit_bytes: int = 64 << 10  # of a request: its first line and headers
+    head_timeout_s: float = 20.0
+    body_limit_bytes: int = 32 << 20  # of a request to the API; uploads have `upload_limit_bytes`
+    slowest_bytes_per_s: int = 4096  # who sends a body or reads an answer more slowly is sent away
     fetch_addresses: tuple[str, ...] = ("loopback",)  # loopback | public | networks: whom a user may have us ask
     fetch_limit_bytes: int = 10 << 30
     fetch_timeout_s: float = 600.0

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entrepot.core.errors import EntrepotError, InvalidRequest, RouteNotFound, TooLarge
+from entrepot.core.settings import Settings
 from entrepot.domain import audit
 from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
 from entrepot.domain.hub import Principal
@@ -34,7 +35,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-BODY_LIMIT_BYTES = 32 << 20
 SMALL_BODY_BYTES = 64 << 10
 _GATHERING_THREADS = 16
 ANONYMOUS = Principal(id="", name="anonymous", kind="Anonymous")
@@ -70,6 +70,11 @@ class Application:
         self._id_number = itertools.count(1)
         self._gatherer = Gatherer(writers, self._prepare, self._act, threads=_GATHERING_THREADS)
         self._is_hastening = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the server, limits on clients among them."""
+        return self._site.hub.settings
 
     def answer_now(self, scope: Scope) -> Answer | None:
         """Return the complete answer of a read that may run in the event loop, None for all other requests."""
@@ -201,7 +206,7 @@ class Application:
         if route.takes_stream:
             call.stream = io.BufferedReader(_BodyStream(receive, loop), 1 << 20)
         elif scope["method"] not in ("GET", "HEAD"):
-            call.body = await _read_body(receive, call.headers)
+            call.body = await _read_body(receive, call.headers, self.settings.body_limit_bytes)
         pool = self._waiters if route.is_long or route.takes_stream else self._writers
         return await loop.run_in_executor(pool, route.handler, call)
 
@@ -332,10 +337,10 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
-async def _read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> bytes:
     announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > BODY_LIMIT_BYTES:
-        raise TooLarge(f"The body has {int(announced)} bytes; the limit is {BODY_LIMIT_BYTES}")
+    if announced.isdigit() and int(announced) > limit_bytes:
+        raise TooLarge(f"The body has {int(announced)} bytes; the limit is {limit_bytes}")
     parts: list[bytes] = []
     size_bytes = 0
     while True:
@@ -344,8 +349,8 @@ async def _read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
             raise _Disconnected
         part = message.get("body", b"")
         size_bytes += len(part)
-        if size_bytes > BODY_LIMIT_BYTES:
-            raise TooLarge(f"The body has more than {BODY_LIMIT_BYTES} bytes, which is the limit")
+        if size_bytes > limit_bytes:
+            raise TooLarge(f"The body has more than {limit_bytes} bytes, which is the limit")
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)

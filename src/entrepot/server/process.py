@@ -23,9 +23,9 @@ from entrepot.core.errors import StateConflict
 from entrepot.core.settings import Settings
 from entrepot.server import runfiles
 from entrepot.server.compose import Composition, compose
-from entrepot.server.eager import EagerProtocol
 from entrepot.server.identity import exposure
 from entrepot.server.keys import private_folder
+from entrepot.server.protocol.eager import EagerProtocol
 from entrepot.server.runfiles import ServerFile
 from entrepot.server.tls import TlsFiles, server_context
 

@@ -6,7 +6,7 @@ from typing import Any
 from entrepot.core.digests import Digest, canonical_json, digest_json
 from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import AssetRef
-from entrepot.domain.assets import yaml_text
+from entrepot.domain import yaml_text
 from entrepot.domain.assets.kind import Content, Properties, Rules, other_contents, snapshot_contents
 
 Json = Any

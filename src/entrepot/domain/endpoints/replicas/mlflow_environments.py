@@ -5,7 +5,7 @@ from typing import Any
 
 from entrepot.core.errors import BuildFailed, InvalidRequest
 from entrepot.core.manifests import Manifest
-from entrepot.domain.assets import yaml_text
+from entrepot.domain import yaml_text
 from entrepot.store import paths
 from entrepot.store.blobs import BlobStore
 

@@ -9,15 +9,16 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from entrepot.server.app import Application, Scope
 from entrepot.server.calls import Answer
+from entrepot.server.protocol.guarding import GuardedProtocol
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
-class EagerProtocol(HttpToolsProtocol):
+class EagerProtocol(GuardedProtocol):
     """Answers inline reads at once and short writes without a task."""
 
     _held: tuple[RequestResponseCycle, Any] | None = None
