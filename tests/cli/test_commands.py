@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -149,9 +151,9 @@ def test_the_account_is_told_and_tokens_work(az: Run) -> None:
     token = az("account", "get-access-token", "--scope", "https://ml.azure.com/.default").json
     assert token["tokenType"] == "Bearer"
     assert az("account", "list-locations", "--query", "[].name").json == ["eastus", "westus", "westeurope"]
-    assert az("account", "set", "-s", "other-subscription").code == 0
+    assert az("account", "set", "-s", "00000000-0000-0000-0000-0000000000aa").code == 0
     try:
-        assert az("account", "show", "--query", "id", "-o", "tsv").out == "other-subscription\n"
+        assert az("account", "show", "--query", "id", "-o", "tsv").out == "00000000-0000-0000-0000-0000000000aa\n"
     finally:
         az("account", "clear")
     assert az("account", "show", "--query", "id", "-o", "tsv").out.strip() == shown["id"]
@@ -293,3 +295,46 @@ def test_compute_and_datastores_are_made_changed_and_deleted(az: Run) -> None:
     assert az("ml", "compute", "show", "-n", "small").code == 3
     listed = az("ml", "datastore", "list", "--query", "[].name").json
     assert {"workspaceblobstore", "workspaceartifactstore"} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    "words", [("model", "show", "-v", "a/b", "-n", "m"), ("model", "show", "-v", "1", "-n", "a/b")]
+)
+def test_a_slash_in_a_name_is_told_as_such(az: Run, words: tuple[str, ...]) -> None:
+    assert "(InvalidName)" in az("ml", *words, *CONTOSO).err
+    ended = az("ml", "job", "show", "-n", "a/b")
+    assert "(InvalidName)" in ended.err
+    assert "'/'" in ended.err
+
+
+def test_an_empty_value_does_not_pass_for_one_that_was_not_given(az: Run) -> None:
+    ended = az("ml", "model", "list", "--registry-name", "")
+    assert ended.code == 2
+    assert "--registry-name" in ended.err
+
+
+def test_only_subscriptions_that_can_be_are_chosen(az: Run) -> None:
+    ended = az("account", "set", "-s", "nope")
+    assert (ended.code, "no subscription 'nope'" in ended.err) == (1, True)
+
+
+def test_a_file_may_be_a_pipe_and_a_folder_is_none(az: Run, tmp_path: Path) -> None:
+    fifo = tmp_path / "piped.yml"
+    os.mkfifo(fifo)
+    text = "name: piped\nversion: 1\nimage: docker.io/python\n"
+    writer = threading.Thread(target=fifo.write_text, args=(text,))
+    writer.start()
+    created = az("ml", "environment", "create", "--file", fifo, *CONTOSO)
+    writer.join()
+    assert created.json["name"] == "piped"
+    assert "is a folder" in az("ml", "environment", "create", "--file", tmp_path, *CONTOSO).err
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(az: Run) -> None:
+    words = [sys.executable, "-m", "entrepot.cli.main", "account", "list"]
+    assert az("account", "list").code == 0
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "ERROR: No space left on device.\n")
+    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *words], stderr=subprocess.PIPE, text=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")

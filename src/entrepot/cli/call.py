@@ -131,8 +131,9 @@ class Call:
         return scopes.workspace(self.session, group=group, name=name)
 
     def file(self, option: str = "file") -> str | None:
-        """Return the path that an option names. Raises Failure when there is no such file."""
+        """Return the path of a file or pipe that an option names. Raises Failure when there is none."""
         path = self.text(option)
-        if path is not None and not os.path.isfile(path):
-            raise Failure(f"There is no file {path!r} (argument --{option.replace('_', '-')}).")
+        if path is not None and (not os.path.exists(path) or os.path.isdir(path)):
+            problem = f"{path!r} is a folder, not a file" if os.path.isdir(path) else f"There is no file {path!r}"
+            raise Failure(f"{problem} (argument --{option.replace('_', '-')}).")
         return path

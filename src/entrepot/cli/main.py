@@ -29,6 +29,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None, host: Host = SHELL) -> int:
     """Carry out a command line and return its exit code. The installed script calls it, and az's extension does."""
+    if sys.stdout is None:  # closed by who called
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     ours, behind = parser.behind_dashes(sys.argv[1:] if argv is None else argv)
     words = ours if host.is_expanded else parser.expand_files(ours)
     console = Console(
@@ -148,6 +150,8 @@ def _unforeseen(error: Exception, console: Console) -> int:
     message, hint = getattr(error, "message", None), getattr(error, "hint", None)
     if isinstance(message, str):
         console.error(message, hint=hint or "")
+    elif isinstance(error, OSError) and error.strerror:
+        console.error(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
     else:
         console.error(f"{type(error).__name__}: {error}", hint="" if console.is_debug else "--debug tells more")
     return 1

@@ -31,6 +31,9 @@ GLOBAL: list[list[Any]] = [
     [["--verbose"], {"flag": True}],
 ]
 IGNORED = ("--acquire-policy-token", "--change-reference")  # Azure Policy's; they mean nothing to this server
+NAMING = frozenset(
+    {"--file", "--label", "--name", "--registry-name", "--resource-group", "--version", "--workspace-name"}
+)  # an empty value of one of these comes from a variable that is not set, and must not pass for "not given"
 ORDERED = ("--set", "--add", "--remove")  # of `update`: applied in the order given
 
 
@@ -160,6 +163,8 @@ def _complete(command: Command, namespace: argparse.Namespace, configuration: Co
         is_scope = name in ("--resource-group", "--workspace-name")
         attribute = name[2:].replace("-", "_")
         value = getattr(namespace, attribute)
+        if value == "" and name in NAMING:
+            parser.error(f"argument {'/'.join(entry[0])}: expected a value, not an empty one")
         is_wanted = name != "--registry-name" or not takes_registry
         if value is None and "configured" in special and is_wanted and not (is_scope and in_registry):
             value = configuration.default(special["configured"])

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from entrepot.core.errors import EntrepotError, InvalidRequest, RouteNotFound, TooLarge
+from entrepot.core.errors import EntrepotError, InvalidName, InvalidRequest, RouteNotFound, TooLarge
 from entrepot.core.settings import Settings
 from entrepot.domain import audit
 from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
@@ -215,7 +215,7 @@ class Application:
         headers = _headers(scope)
         method, path, site = scope["method"], scope["path"], self._site
         address = (scope.get("client") or ("",))[0]
-        route, params = self._find(method, path, headers)
+        route, params = self._find(scope, headers)
         scope[FAMILY] = route.family
         who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id, address)
         return route, Call(
@@ -235,7 +235,8 @@ class Application:
             site.hub.notes.note(told)
             raise
 
-    def _find(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
+    def _find(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[Route, Mapping[str, str]]:
+        method, path = scope["method"], scope["path"]
         try:
             return self._router.match(method, path)
         except MethodNotAllowed:
@@ -245,6 +246,8 @@ class Application:
             raise
         except RouteNotFound:
             self._site.authenticator.caller(method, headers)  # strangers learn no routes
+            if b"%2f" in scope.get("raw_path", b"").lower():
+                raise InvalidName(f"{path} holds a name or version with a '/' in it, which none may have") from None
             raise
 
     def _finished(self, answer: Answer, request_id: str, origins: Origins) -> Answer:

@@ -56,10 +56,18 @@ def _accounts(call: Call) -> list[Json]:
 
 
 def set_(call: Call) -> None:
-    """Choose the subscription of the commands to come."""
+    """Choose the subscription of the commands to come: one that is there, or any id (see `_accounts`)."""
     wanted = str(call.text("name"))
-    by_name = {account["name"]: account["id"] for account in _accounts(call)}
-    call.configuration.save("cloud", {"subscription": by_name.get(wanted, wanted)})
+    known = {account[key]: account["id"] for account in _accounts(call) for key in ("id", "name")}
+    if wanted not in known and not _is_guid(wanted):
+        raise Failure(f"There is no subscription {wanted!r}.", hint="entrepot account list")
+    call.configuration.save("cloud", {"subscription": known.get(wanted, wanted)})
+
+
+def _is_guid(text: str) -> bool:
+    import re
+
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
 
 
 def clear(call: Call) -> None:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 READY_LIMIT_S = 120.0  # a first start makes certificates and curated assets
 GLANCE_S = 0.02
 LOG_LINES = 20
+WHERE = ("host", "hostname", "port", "https_port")  # options that say where a server is to listen
 
 
 def up(call: Call) -> None:
     """Serve the home until SIGTERM or Ctrl-C; with --detach in the background, returning when it is ready."""
     running = _running(call.home)
-    if running and call.flag("detach"):
+    if running and call.flag("detach") and not _is_elsewhere(call, running):
         sys.stdout.write(f"ready {running['url']}\n")
         return
     if running:
@@ -48,6 +49,12 @@ def up(call: Call) -> None:
     serve(load_settings(Path(call.home), overrides=overrides))
 
 
+def _is_elsewhere(call: Call, running: Json) -> bool:
+    """Say whether another port is asked for than the running server's."""
+    asked = {"url": _port(call, "port"), "https_url": _port(call, "https_port")}
+    return any(port and str(running.get(key)).rpartition(":")[2].strip("/") != str(port) for key, port in asked.items())
+
+
 def _port(call: Call, option: str) -> int | None:
     number = call.number(option)
     if number is not None and not 0 <= number <= 65535:
@@ -59,7 +66,7 @@ def _detach(call: Call) -> None:
     import subprocess
 
     words = [sys.executable, "-m", "entrepot.cli.main", "up", "--home", call.home]
-    for option in ("host", "hostname", "port", "https_port"):
+    for option in WHERE:
         if call.text(option) is not None:
             words += [f"--{option.replace('_', '-')}", str(call.text(option))]
     folder = f"{call.home}/logs"
@@ -77,15 +84,15 @@ def _detach(call: Call) -> None:
 def _await_ready(call: Call, child: Any, log: str, start: int) -> None:
     end = time.monotonic() + READY_LIMIT_S
     while time.monotonic() < end:
-        if child.poll() is not None:
-            raise Failure(
-                f"The server ended at once, with exit code {child.returncode}. Its log {log}:\n{_tail(log, start)}"
-            )
         running = _running(call.home)
-        if running and running["pid"] == child.pid:
+        if running and (running["pid"] == child.pid or child.poll() is not None):  # or one begun at the same moment
             sys.stdout.write(f"ready {running['url']}\n")
             sys.stdout.flush()
             return
+        if child.poll() is not None and _holder(call.home) is None:
+            raise Failure(
+                f"The server ended at once, with exit code {child.returncode}. Its log {log}:\n{_tail(log, start)}"
+            )
         time.sleep(GLANCE_S)
     child.terminate()
     raise Failure(f"The server was not ready after {READY_LIMIT_S:.0f} s. Its log {log}:\n{_tail(log, start)}")

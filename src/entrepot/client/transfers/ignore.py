@@ -128,7 +128,10 @@ def _walk(root: Path, folder: Path, base: str, rules: list[Rule], above: tuple[P
         if entry.is_symlink():
             place = place.resolve()
             if not place.is_relative_to(root):
-                raise FileFailure(f"{entry.path} is a symbolic link that leads out of the folder, to {place}.")
+                raise FileFailure(
+                    f"{entry.path} is a symbolic link that leads out of the folder, to {place}.",
+                    hint=f"put a copy in its place, or a line {path} into .amlignore",
+                )
         if not is_folder:
             yield _local_file(path, place)
         elif place in (*above, folder):
