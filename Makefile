@@ -30,7 +30,7 @@ test: setup check ## all of it, as the CI does
 demo: setup ## a registry serves a pipeline on real data, before your eyes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-bench: setup build/peers/.ready build/serving-peers/.ready ## measure, each figure beside its peer or its limit
+bench: setup build/peers/.ready build/serving-peers/.ready build/azurite/.ready ## measure, each figure beside its peer or its limit
 	@sh tools/system-package.sh wrk wrk "bench_serve needs it"
 	@sh tools/system-package.sh nginx nginx-light "a limit of bench_transfer"
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
@@ -39,6 +39,10 @@ bench: setup build/peers/.ready build/serving-peers/.ready ## measure, each figu
 build/peers/.ready build/serving-peers/.ready: build/%/.ready: requirements/%.txt | setup
 	-@python=$(BIN)/python; . tools/index.sh && $(BIN)/uv venv --quiet --allow-existing -p $(BIN)/python $(@D) && \
 		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode -p $(@D)/bin/python $< && touch $@
+
+build/azurite/.ready: requirements/azurite/package-lock.json
+	-@mkdir -p $(@D) && cp requirements/azurite/package.json $< $(@D) && \
+		npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent && touch $@
 
 lock: setup ## resolve the requirements anew
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.txt
@@ -50,6 +54,7 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE:3.11=3.7) --upgrade --only-binary :all: requirements/serving.in \
 		-o src/entrepot/runtime/serving/requirements.txt
 	$(COMPILE) --upgrade --allow-unsafe requirements/az.in -o requirements/az.txt
+	npm update --prefix requirements/azurite --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## back to a fresh clone
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

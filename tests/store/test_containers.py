@@ -18,7 +18,7 @@ from entrepot.core.errors import (
     StateConflict,
 )
 from entrepot.core.ids import Region
-from entrepot.store import snapshots
+from entrepot.store import disk, snapshots
 from entrepot.store.blobs import BlobStore
 from entrepot.store.blocklists import Wanted
 from entrepot.store.containers import Containers, snapshot_container, snapshot_of_container
@@ -218,6 +218,28 @@ def test_a_blob_is_made_anew_of_its_own_blocks_and_of_further_ones(containers: C
     assert containers.blocks(C, "a") == ([], []), "another content has no blocks"
     with pytest.raises(BlobMissing):
         containers.commit_blocks(C, "a", [Wanted("3")])
+
+
+@pytest.mark.parametrize("is_dear", [False, True])
+def test_blocks_of_all_lengths_become_one_blob_in_order(
+    containers: Containers, tmp_path: Path, is_dear: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk._Memory, "is_dear", is_dear)
+    sizes = [4 << 20, 5000, 8192, 9 << 20, 1, 4 << 20, 4096]
+    blocks = [random.Random(number).randbytes(size) for number, size in enumerate(sizes)]
+    for number, block in enumerate(blocks):
+        file = tmp_path / "block"
+        writer = disk.Writer(file, expected_bytes=len(block))
+        buffer = disk.aligned_buffer(len(block))
+        buffer[:] = block
+        writer.write(buffer)
+        writer.close()
+        containers.stage_block(C, "a", f"b{number}", file)
+    ids = [f"b{number}" for number in range(len(blocks))]
+    whole = containers.commit_blocks(C, "a", [Wanted(id) for id in ids])
+    assert (whole.digest, whole.size_bytes) == (digest_of(b"".join(blocks)), sum(sizes))
+    again = containers.commit_blocks(C, "a", [Wanted(id, "Committed") for id in reversed(ids)])
+    assert again.digest == digest_of(b"".join(reversed(blocks)))
 
 
 def test_blocks_that_nobody_committed_are_swept_when_they_are_old(containers: Containers, east: BlobStore) -> None:

@@ -27,6 +27,7 @@ from entrepot.core.manifests import Manifest, check_path, is_safe_path
 from entrepot.store import blocklists, paths, snapshots
 from entrepot.store.blobs import BlobStore
 from entrepot.store.blocklists import Block, Wanted
+from entrepot.store.blocklists.joining import joined
 from entrepot.store.documents import ABSENT, Change, Delete, Document, DocumentStore, Order, Put, View
 from entrepot.store.overlay import LAST, ROOT, BlobItem, Manifests, Mount, Overlay, Walk, item_of
 
@@ -214,7 +215,7 @@ class Containers:
         chosen = blocklists.chosen(wanted, waiting=waiting, committed=old)
         file = blobs.staging / f"commit-{uuid4().hex}"
         try:
-            digest = blocklists.joined(blobs, container, name, chosen, of=before.digest if before else None, file=file)
+            digest = joined(blobs, container, name, chosen, of=before.digest if before else None, file=file)
             size = snapshots.keep_file(blobs, digest, file)
         finally:
             file.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ import mmap
 import os
 import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ _RENAME_NOREPLACE = 1
 _WRITE_BACK = 2  # SYNC_FILE_RANGE_WRITE: start, don't wait
 _WRITE_BACK_BYTES = 8 << 20
 _DIRECT_FROM_BYTES = 32 << 20
+_SHORTEST_DIRECT_BYTES = 1 << 20
 _BLOCK_BYTES = 4096
 _TRIAL_BYTES = 8 << 20
 _CHEAP_BYTES_PER_S = 1 << 30  # of processor time; fresh memory where it is cheap allows four times that
@@ -78,18 +78,25 @@ def is_cached(fd: int, start: int, length: int) -> bool:
         return True
 
 
+class _Memory:
+    """What the last big files showed of this machine's memory; files too short for a trial go by it."""
+
+    is_dear = False
+
+
 class Writer:
     """Writes a new file from its beginning to its end, in pieces from `aligned_buffer`.
 
     The page cache is good for who reads the file next, and its flush begins at once. But where memory is dear (a
     virtual machine that gives its free memory back pays for each fresh page, ten times the price of the copy), a big
-    file goes past the cache as soon as that shows.
+    file goes past the cache as soon as that shows, and those of a megabyte and more that follow do from the start.
     """
 
     def __init__(self, file: Path, *, expected_bytes: int, mode: int = 0o444) -> None:
         self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         self._is_on_trial = expected_bytes >= _DIRECT_FROM_BYTES
-        self._is_direct = False
+        is_long = _DIRECT_FROM_BYTES > expected_bytes >= _SHORTEST_DIRECT_BYTES
+        self._is_direct = is_long and _Memory.is_dear and self._set_direct(True)
         self._spent_s = 0.0
         self._size = self._begun = self._judged = 0
 
@@ -119,7 +126,8 @@ class Writer:
         self._spent_s += spent_s
         if self._size - self._judged < _TRIAL_BYTES:
             return
-        if self._spent_s > (self._size - self._judged) / _CHEAP_BYTES_PER_S and self._size % _BLOCK_BYTES == 0:
+        _Memory.is_dear = self._spent_s > (self._size - self._judged) / _CHEAP_BYTES_PER_S
+        if _Memory.is_dear and self._size % _BLOCK_BYTES == 0:
             self._is_on_trial = False
             self._is_direct = self._set_direct(True)
         self._spent_s, self._judged = 0.0, self._size
@@ -156,14 +164,13 @@ def flush_data(file: Path) -> None:
         os.close(fd)
 
 
-def flush_folders(folders: Iterable[Path]) -> None:
-    """Write the entries of folders to the disk."""
-    for folder in folders:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+def flush_folder(folder: Path) -> None:
+    """Write a folder's entries to the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def rename_if_free(source: str, target: str) -> None:

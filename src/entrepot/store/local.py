@@ -12,7 +12,8 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,7 @@ from entrepot.store.blobs import BlobStat, BlobStore
 
 _FLUSH_AT_PUT_BYTES = 1 << 20  # larger files are flushed by the thread that brings them, beside others
 _FLUSH_ONE_BY_ONE = 16  # more small files than this are flushed by one syncfs
+_FLUSHERS = 8
 _MODE = 0o444
 
 
@@ -40,6 +42,7 @@ class LocalStore:
         self._base = f"{self._root}/"
         self._pending: dict[str, tuple[str, int]] = {}  # name -> staged file, size; in the order of the puts
         self._flushing = threading.Lock()
+        self._flushers = ThreadPoolExecutor(_FLUSHERS, thread_name_prefix="flush")  # no thread before the first use
         self._numbers = count()
         _reap(self._staging_root, self.staging)
 
@@ -138,17 +141,24 @@ class LocalStore:
             if len(small) > _FLUSH_ONE_BY_ONE:
                 disk.flush_file_system(self._root)
             else:
-                for file in small:
-                    disk.flush_data(Path(file))
+                self._each(disk.flush_data, [Path(file) for file in small])
             folders: set[Path] = set()
             for name, (file, _) in batch.items():
                 folders |= self._name(name, file)
             if len(folders) > _FLUSH_ONE_BY_ONE:
                 disk.flush_file_system(self._root)
             else:
-                disk.flush_folders(folders)
+                self._each(disk.flush_folder, list(folders))
             for name in batch:
                 self._pending.pop(name, None)
+
+    def _each(self, flush: Callable[[Path], None], places: list[Path]) -> None:
+        """Flush places beside each other: a journal takes what comes together in one go."""
+        if len(places) < 2:
+            for place in places:
+                flush(place)
+            return
+        list(self._flushers.map(flush, places))
 
     def delete(self, name: str) -> None:
         """Remove a blob; a missing one is no error."""
@@ -173,6 +183,7 @@ class LocalStore:
         if self._lock_fd < 0:
             return
         self.sync()
+        self._flushers.shutdown()
         _drop_staging(self.staging)
         os.close(self._lock_fd)
         self._lock_fd = -1

@@ -25,7 +25,10 @@ _Piece = tuple[memoryview, int]
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A body that is on disk as a staged file, which `keep_file` takes. `md5` in base64, where it was asked for."""
+    """A body that is on disk as a staged file, which `keep_file` takes.
+
+    `digest` is empty where nobody wanted it; `md5` in base64, where it was asked for.
+    """
 
     file: Path
     digest: Digest
@@ -84,7 +87,7 @@ class Room:
 
 
 @contextlib.contextmanager
-def arriving(body: Body, blobs: BlobStore, room: Room, *, md5: bool = False) -> Iterator[Arrived]:
+def arriving(body: Body, blobs: BlobStore, room: Room, *, sha256: bool = True, md5: bool = False) -> Iterator[Arrived]:
     """Receive a body into a staged file; afterwards the file is gone if nobody took it.
 
     Raises NoRoom, TooLarge, Disconnected, Refusal.
@@ -92,7 +95,7 @@ def arriving(body: Body, blobs: BlobStore, room: Room, *, md5: bool = False) -> 
     file = blobs.staging / f"arrival-{uuid4().hex}"
     try:
         with room.claim(blobs, body.length) as claim:
-            yield _receive(body, file, md5=md5, claim=claim, check=lambda size: room.check(blobs, size))
+            yield _receive(body, file, sha256=sha256, md5=md5, claim=claim, check=lambda size: room.check(blobs, size))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoom(f"The server's disk became full while {body.length} bytes arrived.") from error
@@ -107,8 +110,10 @@ def check_md5(expected: str | None, found: str | None) -> None:
         raise InvalidRequest(f"The body has the MD5 {found}, not {expected} as its Content-MD5 says.")
 
 
-def _receive(body: Body, file: Path, *, md5: bool, claim: Claim, check: Callable[[int], None]) -> Arrived:
-    hashers = [hashlib.sha256(), hashlib.md5(usedforsecurity=False)] if md5 else [hashlib.sha256()]
+def _receive(body: Body, file: Path, *, sha256: bool, md5: bool, claim: Claim, check: Callable[[int], None]) -> Arrived:
+    of_content = hashlib.sha256() if sha256 else None
+    of_body = hashlib.md5(usedforsecurity=False) if md5 else None
+    hashers = [hasher for hasher in (of_content, of_body) if hasher]
     writer = disk.Writer(file, expected_bytes=body.length or 0)
     try:
         if body.length is not None and body.length <= _INLINE_BYTES:
@@ -121,8 +126,8 @@ def _receive(body: Body, file: Path, *, md5: bool, claim: Claim, check: Callable
             size = _receive_overlapped(body, writer, hashers, claim=claim, check=check)
     finally:
         writer.close()
-    digest = Digest(hashers[0].hexdigest())
-    return Arrived(file, digest, size, base64.b64encode(hashers[1].digest()).decode() if md5 else None)
+    digest = Digest(of_content.hexdigest() if of_content else "")
+    return Arrived(file, digest, size, base64.b64encode(of_body.digest()).decode() if of_body else None)
 
 
 def _receive_overlapped(

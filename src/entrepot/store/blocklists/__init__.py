@@ -3,12 +3,10 @@
 A blob's own blocks are noted in a document beside its own, which is good for as long as the blob has that digest.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from entrepot.core.digests import CHUNK_BYTES, Digest
+from entrepot.core.digests import Digest
 from entrepot.core.errors import BlobMissing
 from entrepot.store import paths
 from entrepot.store.blobs import BlobStore
@@ -70,30 +68,6 @@ def chosen(wanted: Iterable[Wanted], *, waiting: Sequence[Block], committed: Seq
             raise BlobMissing(f"Block {one.id} was not sent.")
         found.append(block)
     return found
-
-
-def joined(
-    blobs: BlobStore, container: str, name: str, blocks: Sequence[Block], *, of: Digest | None, file: Path
-) -> Digest:
-    """Write blocks one behind the other into a new file and return its digest; `of` is the content of old ones."""
-    hasher = hashlib.sha256()
-    with file.open("xb", buffering=0) as writing:
-        for block in blocks:
-            if block.start is None:
-                reading = blobs.open(paths.block(container, name, block.id))
-            else:
-                assert of is not None
-                reading = blobs.open(paths.content(of), start=block.start, length=block.size_bytes)
-            left = block.size_bytes
-            with reading:
-                # a local store's file goes on behind a range of it
-                while left and (chunk := reading.read(min(CHUNK_BYTES, left))):
-                    left -= len(chunk)
-                    hasher.update(chunk)
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[writing.write(view) :]
-    return Digest(hasher.hexdigest())
 
 
 def abandoned(blobs: BlobStore, *, before: float) -> Iterable[str]:
