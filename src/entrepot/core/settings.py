@@ -39,6 +39,7 @@ class Settings:
     environments_folder: str = ""  # empty: <home>/environments; homes of one user may share another
     sandbox: str = "auto"  # auto | bwrap | none
     serving_idle_s: float = 300.0  # a deployment with min_instances 0 sleeps after so long without a request
+    collection_flush_s: float = 60.0  # what a replica collects is in the blob store after so long, or when it is 1 MB
     step_slots: int = 0  # 0: one per processor
     upload_limit_bytes: int = 0  # 0: what the disk holds
     reserve_bytes: int = 1 << 30  # uploads are refused when less than this would stay free

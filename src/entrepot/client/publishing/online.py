@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entrepot.client.files import Document
+from entrepot.client.publishing.collections import collector_body
 from entrepot.client.publishing.components import environment_id
 from entrepot.client.publishing.content import Publisher
 from entrepot.client.publishing.scoring import code_configuration, model_id
@@ -16,7 +17,7 @@ _SCALES = {"default": "Default", "target_utilization": "TargetUtilization"}
 _MILLISECONDS = {"request_timeout_ms": "requestTimeout", "max_queue_wait_ms": "maxQueueWait"}
 _SECONDS = ("initial_delay", "period", "timeout", "polling_interval")
 _PLAIN = ("description", "instance_type", "model_mount_path", "app_insights_enabled", "egress_public_network_access",
-          "data_collector", "scoring_path", "scoring_port")  # fmt: skip
+          "scoring_path", "scoring_port")  # fmt: skip
 SERVER = "inference_server"
 
 
@@ -57,6 +58,8 @@ def deployment_body(
         properties["codeConfiguration"] = code_configuration(publisher, document, data["code_configuration"], place)
     if data.get("environment_variables"):
         properties["environmentVariables"] = dict(data["environment_variables"])
+    if data.get("data_collector"):
+        properties["dataCollector"] = collector_body(publisher, document, data["data_collector"])
     properties |= settings(data)
     sent: dict[str, Json] = {"location": location, "tags": dict(data.get("tags") or {}), "properties": properties}
     return sent | {"sku": {"name": "Default", "capacity": data.get("instance_count")}}

@@ -131,6 +131,34 @@ DEPLOYMENT_TEMPLATE = fields(
     what="a deployment template",
 )
 
+_COLLECTED = fields(
+    {"name": text("taxi-inputs"), "path": text("azureml://datastores/..."), "version": anything,
+     "data_id": text("azureml:taxi-inputs:1")},
+    what="data of a collection",
+)  # fmt: skip
+
+_COLLECTION = fields(
+    {
+        "enabled": one_of("true", "false"),
+        "data": either(plain=text("azureml:taxi-inputs:1"), nested=_COLLECTED),
+        "client_id": text("00000000-0000-0000-0000-000000000000"),
+        "sampling_rate": number,
+    },
+    required=("enabled",),
+    what="a collection",
+)
+
+_COLLECTOR = fields(
+    {
+        "collections": table(_COLLECTION, example="such as {request: {enabled: 'True'}}"),
+        "rolling_rate": one_of("year", "month", "day", "hour", "minute"),
+        "sampling_rate": number,
+        "request_logging": fields({"capture_headers": items(text("x-user"))}, what="request_logging"),
+    },
+    required=("collections",),
+    what="data_collector",
+)
+
 ONLINE_DEPLOYMENT = fields(
     {
         **_NAMED,
@@ -148,7 +176,7 @@ ONLINE_DEPLOYMENT = fields(
         "scale_settings": _SCALE,
         "app_insights_enabled": boolean,
         "egress_public_network_access": text("enabled"),
-        "data_collector": anything,
+        "data_collector": optional(_COLLECTOR),
         "inference_server": one_of("entrepot", "azmlinfsrv"),
         "rollout": optional(_ROLLOUT),
     },

@@ -15,7 +15,7 @@ _AUTH_MODES = {"Key": "key", "AMLToken": "aml_token", "AADToken": "aad_token"}
 _SCALES = {"Default": "default", "TargetUtilization": "target_utilization"}
 _STATUS = ("state", "percent", "reason", "events")
 _PLAIN = ("description", "instance_type", "model_mount_path", "app_insights_enabled", "egress_public_network_access",
-          "data_collector", "environment_variables", "scoring_path", "scoring_port")  # fmt: skip
+          "environment_variables", "scoring_path", "scoring_port")  # fmt: skip
 
 
 def endpoint_view(document: Mapping[str, Json]) -> dict[str, Json]:
@@ -70,6 +70,8 @@ def deployment_view(document: Mapping[str, Json]) -> dict[str, Json]:
             "code": reference(code.get("codeId")),
             "scoring_script": code.get("scoringScript"),
         }
+    if properties.get("dataCollector"):
+        shown["data_collector"] = _collector(properties["dataCollector"])
     if properties.get("rollout"):
         rollout = snake_fields(properties["rollout"])
         rollout["bake_time"] = _whole(seconds(rollout.get("bake_time")))
@@ -97,6 +99,30 @@ def settings(properties: Mapping[str, Json]) -> dict[str, Json]:
     if properties.get("scaleSettings"):
         scale = _with_seconds(properties["scaleSettings"])
         shown["scale_settings"] = {"type": _SCALES.get(str(scale.pop("scale_type", "")), "default"), **scale}
+    return shown
+
+
+def _collector(given: Mapping[str, Json]) -> dict[str, Json]:
+    """Return `data_collector` as YAML has it; a rate that all collections share stands once."""
+    known = given.get("collections") or {}
+    rates = {one.get("samplingRate") for one in known.values()}
+    collections = {
+        name: {
+            "enabled": "true" if one.get("dataCollectionMode") == "Enabled" else "false",
+            "data": reference(one.get("dataId")),
+            "client_id": one.get("clientId"),
+            "sampling_rate": one.get("samplingRate") if len(rates) > 1 else None,
+        }
+        for name, one in known.items()
+    }
+    shown: dict[str, Json] = {
+        "collections": {name: snake_fields(one) for name, one in collections.items()},
+        "rolling_rate": str(given.get("rollingRate") or "Hour").lower(),
+    }
+    if len(rates) == 1:
+        shown["sampling_rate"] = rates.pop()
+    if headers := (given.get("requestLogging") or {}).get("captureHeaders"):
+        shown["request_logging"] = {"capture_headers": headers}
     return shown
 
 

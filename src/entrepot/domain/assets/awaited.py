@@ -1,6 +1,7 @@
 """Versions registered before their bytes: a workspace may name a place in a datastore where nothing lies yet.
 
 Whoever reads such a version first finds what lies there then; from that moment it is the version's content for good.
+But one that grows, which a deployment collects its data in, has whatever lies there at each reading.
 """
 
 from typing import Any
@@ -31,6 +32,22 @@ def settled(hub: Hub, document: Document) -> Document:
     return retries.settled(lambda: _settle(hub, hub.documents.get(document.key) or document))
 
 
+def growing(hub: Hub, document: Document, place: Json) -> Document:
+    """Return the version as one that has what lies at a place, `{"container", "path", "address"}`, at each reading."""
+
+    def attempt() -> Document:
+        found = hub.documents.get(document.key) or document
+        body, wanted = found.body, {**place, "grows": True}
+        if body["entrepot"].get("awaits") == wanted:
+            return found
+        body["entrepot"]["awaits"] = wanted
+        return hub.documents.commit(
+            [Put(found.key, body, match=found.revision, is_archived=found.is_archived, facets=None)]
+        )[0]
+
+    return retries.settled(attempt)
+
+
 def _settle(hub: Hub, document: Document) -> Document:
     body = document.body
     ours = body["entrepot"]
@@ -47,7 +64,10 @@ def _settle(hub: Hub, document: Document) -> Document:
     properties = body["properties"]
     rules_of(ref.kind).inspect(ref, properties, Content(source.manifest, source.name, source.is_file, read))
     digest = keep(hub, source, home(hub, ref.scope))
-    del ours["awaits"]
+    if not ours["awaits"].get("grows"):
+        del ours["awaits"]
+    elif ours.get("snapshot") == digest:
+        return document
     ours |= {"snapshot": digest, "path": source.name}
     facets = (*tag_facets(ref.collection, properties["tags"] or {}), Facet(reading.SNAPSHOTS_SPACE, "digest", digest))
     put = Put(document.key, body, match=document.revision, is_archived=document.is_archived, facets=facets)

@@ -89,6 +89,6 @@ def _contents(properties: Properties, ours: Mapping[str, Json]) -> dict[str, Jso
     return found | other_contents(properties, known)
 
 
-RULES = Rules(
+RULES: Rules = Rules(
     address=("build", "contextUri"), normalise=_normalise, contents=_contents, inspect=_inspect, needs_bytes=False
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, Unsupported
+from entrepot.domain.endpoints import data_collector
 from entrepot.domain.endpoints.places import SCORE_ORIGIN
 from entrepot.domain.jobs.fields import read_duration
 
@@ -67,6 +68,8 @@ def deployment_properties(given: Mapping[str, Json]) -> dict[str, Json]:
     if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
         raise InvalidRequest("environmentVariables must be an object with texts", target="environmentVariables")
     check_scoring_path(kept.get("scoringPath"))
+    if kept.get("dataCollector"):
+        kept["dataCollector"] = data_collector.checked(kept["dataCollector"])
     return kept | {
         "endpointComputeType": kind,
         "environmentVariables": dict(variables),

@@ -4,14 +4,14 @@ Writing one only says what is wanted: `replicas/` makes it so, `provisioning.py`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from entrepot.core.errors import NotFound, StateConflict
 from entrepot.core.ids import check_deployment_name
 from entrepot.domain import access, audit, lineage, operations
 from entrepot.domain.concurrency.retries import settled
-from entrepot.domain.endpoints import bodies, endpoints, resolution, rollouts, templating
+from entrepot.domain.endpoints import bodies, collections, endpoints, resolution, rollouts, templating
 from entrepot.domain.endpoints.announcements import deployment_changed, gateways_changed, replicas_wanted
 from entrepot.domain.endpoints.places import (
     DEPLOYMENT_DELETE,
@@ -86,6 +86,9 @@ def put(
     properties = bodies.deployment_properties(applied.properties)
     resolved = applied.bound(resolution.resolve(hub, principal, endpoint.scope, properties))
     properties |= resolved.fields
+    collected, told = collections.resolved(hub, principal, ref, properties)
+    properties |= collected
+    resolved = replace(resolved, ours={**resolved.ours, **told})
     recipes.scale_of(properties)
     if properties.get("rollout"):
         rollouts.read_plan(properties["rollout"])

@@ -20,6 +20,7 @@ from typing import Any, Awaitable, Callable, Dict, Optional
 
 from . import scripts, swagger
 from .answers import JSON, TEXT, Answer, Headers, InputError, as_model_error, of_result, piece_of, told
+from .collecting import Collecting
 from .counters import Counters
 
 Scope = Dict[str, Any]
@@ -45,7 +46,7 @@ class Application:
 
     def __init__(
         self, scorer: Any, *, key: str, counters: Counters, worker: int, threads: int, body_limit: int, title: str,
-        root: str,
+        root: str, collecting: Optional[Collecting] = None,
     ) -> None:  # fmt: skip
         self._scorer = scorer
         self._key = key.encode()
@@ -59,6 +60,7 @@ class Application:
         self._body_limit = body_limit
         self._title = title
         self._root = root
+        self._collecting = collecting
 
     def ready(self) -> None:
         """Tell the counters that this worker serves."""
@@ -110,6 +112,8 @@ class Application:
             return
         self._begin()
         began = time.perf_counter()
+        if self._collecting is not None:
+            self._collecting.request(scope, body, extra[0][1])
         try:
             answer = self._dressed(await self._run(scope, body), extra, began)
             await self._give(answer, receive, send)
@@ -141,6 +145,8 @@ class Application:
             return extra
         self._begin()
         began = time.perf_counter()
+        if self._collecting is not None:
+            self._collecting.request(scope, body, extra[0][1])
         try:
             result = self._scorer.call(scope, body)
             if hasattr(result, "__await__"):
@@ -173,6 +179,8 @@ class Application:
             extra.append(_FAILED if answer.is_failure else _SUCCEEDED)
         if answer.status != 200:
             answer = as_model_error(answer)
+        if self._collecting is not None and answer.stream is None:
+            self._collecting.response(answer.headers, answer.body, extra[0][1])
         answer.headers = [*answer.headers, *extra]
         return answer
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 from datetime import date
 from importlib import import_module
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from .answers import JSON, Answer, InputError
 from .scripts import Scope, json_object
@@ -32,6 +33,7 @@ class PyfuncModel:
         self._path = path
         self.schema: Any = None
         self.output_schema: Any = None
+        self.collect: Optional[Callable[[Any, Any], None]] = None
 
     def start(self) -> None:
         """Load the model and its signature."""
@@ -54,8 +56,17 @@ class PyfuncModel:
             found = self._model.predict(data) if params is None else self._model.predict(data, params=params)
         except exception as error:  # the signature's refusals; what the model's own code raises is no MlflowException
             raise InputError(str(error)) from error
+        if self.collect is not None:
+            self._collected(data, found)
         found = plain(found)
         return Answer(200, [JSON], json.dumps(found if is_bare else {"predictions": found}).encode())
+
+    def _collected(self, data: Any, found: Any) -> None:
+        assert self.collect is not None
+        try:
+            self.collect(data, found)
+        except Exception as error:  # tensors of many dimensions make no frame: that must not fail the request
+            print("entrepot: an input or output could not be collected: %s" % error, file=sys.stderr, flush=True)
 
     def _of_csv(self, body: bytes) -> Any:
         pandas = import_module("pandas")

@@ -6,13 +6,15 @@ import asyncio
 import importlib
 import inspect
 import os
+import signal
 import socket
 import sys
 import traceback
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
-from . import messages, shortway
+from . import collectors, messages, shortway
 from .application import Application
+from .collecting import Collecting
 from .counters import Counters
 from .pyfunc import PyfuncModel
 from .scripts import Script, ScriptError
@@ -49,12 +51,28 @@ def _scorer(order: Dict[str, Any]) -> Any:
 
 def run(order: Dict[str, Any], listener: socket.socket, counters: Counters, worker: int, key: str) -> None:
     """Load the model and serve until SIGTERM; requests under way are answered first."""
+    collecting = _collecting(order)
+    collectors.install(collecting)
     scorer = load(order)
+    if collecting is not None and isinstance(scorer, PyfuncModel):
+        scorer.collect = collectors.of_model(collecting)
     application = Application(
         scorer, key=key, counters=counters, worker=worker, threads=order["threads"], body_limit=order["body_limit"],
-        title=order["title"], root=order["code"],
+        title=order["title"], root=order["code"], collecting=collecting,
     )  # fmt: skip
     _serve(application, listener, grace_s=order["grace_s"], ready=application.ready)
+    if collecting is not None:
+        collecting.end()
+
+
+def _collecting(order: Dict[str, Any]) -> Optional[Collecting]:
+    """Return what collects, writing already, when the deployment asks for it."""
+    if not order.get("collect"):
+        return None
+    signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn raises it again, before the files are closed
+    collecting = Collecting(order["collect"])
+    collecting.start()
+    return collecting
 
 
 def _serve(application: Any, listener: socket.socket, *, grace_s: float, ready: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from entrepot.compute.backend import ComputeBackend
 from entrepot.core.errors import EntrepotError, Unavailable
 from entrepot.domain.endpoints.announcements import replicas_changed
-from entrepot.domain.endpoints.replicas import kits, members, plans, recipes, records
+from entrepot.domain.endpoints.replicas import collected, kits, members, plans, recipes, records
 from entrepot.domain.endpoints.replicas.members import Member
 from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.replicas.scaling import Scaler
@@ -118,6 +118,8 @@ class Crew:
         self._write(new)
         for record in new:
             self._join(record)
+        for member in self._members.values():
+            self._collected(member)
         self._tidy()
         return wanted
 
@@ -205,7 +207,14 @@ class Crew:
         self._written |= told
         for member in over:
             del self._members[member.record.id], self._written[member.record.id]
-            disk.remove_tree(self._folder / member.record.id)
+            if self._collected(member, is_over=True):
+                disk.remove_tree(self._folder / member.record.id)
+
+    def _collected(self, member: Member, *, is_over: bool = False) -> bool:
+        """Bring away what a replica has collected; say whether nothing is left that should not be."""
+        collect = (member.record.recipe.get("resolved") or {}).get("collect")
+        folder = self._folder / member.record.id
+        return not collect or collected.publish(self._hub, collect, folder, is_over=is_over)
 
     def _scale_change(self) -> list[Change]:
         told = None

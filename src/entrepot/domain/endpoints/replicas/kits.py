@@ -19,7 +19,7 @@ from entrepot.core.ids import AssetPointer, AssetRef, parse_reference
 from entrepot.core.manifests import Manifest
 from entrepot.domain import environments
 from entrepot.domain.assets.stock import region_with
-from entrepot.domain.endpoints.replicas import mlflow_environments
+from entrepot.domain.endpoints.replicas import collected, mlflow_environments
 from entrepot.domain.endpoints.replicas.recipes import Recipe
 from entrepot.domain.hub import Hub
 from entrepot.store import disk, snapshots
@@ -72,21 +72,27 @@ def launch_of(
     if given:
         manifest, store = _found(hub, given)
         snapshots.materialise(store, manifest.subtree(given.get("path") or ""), code, writable=True)
-    order = {
+    order: dict[str, Json] = {
         "script": str(code / recipe.script) if recipe.script else None,
         "model": str(kit.model) if kit.model and not recipe.script else None,
         "code": str(code), "workers": recipe.workers, "threads": recipe.threads, "title": title,
         "grace_s": recipe.request_timeout_s, "server": recipe.server,
     }  # fmt: skip
+    mounts = [Mount(code, is_writable=True), *([Mount(kit.model_root)] if kit.model_root else ())]
+    collect = recipe.resolved.get("collect")
+    if collect:
+        place = collected.folder_of(folder)
+        place.mkdir(exist_ok=True)
+        order["collect"] = collected.order_of(collect, place, flush_s=hub.settings.collection_flush_s)
+        mounts.append(Mount(place, is_writable=True))
     variables = {"AML_APP_ROOT": str(code), "MLFLOW_DISABLE_TELEMETRY": "true"}
     variables |= {"AZUREML_ENTRY_SCRIPT": recipe.script} if recipe.script else {}
     variables |= {"AZUREML_MODEL_DIR": str(kit.model_root)} if kit.model_root else {}
     variables |= recipe.variables
     variables |= {"ENTREPOT_SERVING": json.dumps(order), "ENTREPOT_REPLICA_KEY": secret}
-    mounts = (Mount(code, is_writable=True), *((Mount(kit.model_root),) if kit.model_root else ()))
     return Launch(
         id=f"{id}-{attempt}", argv=("python", "-c", _BOOT, str(kit.layer)), folder=folder / f"launch-{attempt}",
-        log=folder / "log.txt", cwd=code, environment=variables, prepared=kit.prepared, mounts=mounts,
+        log=folder / "log.txt", cwd=code, environment=variables, prepared=kit.prepared, mounts=tuple(mounts),
         limits=recipe.limits, layer=kit.layer, listens=True,
     )  # fmt: skip
 
