@@ -184,6 +184,32 @@ def test_a_step_that_is_not_reused_says_why(house: House, change: dict[str, Any]
     assert reason in reuse["reason"]
 
 
+@pytest.mark.parametrize(
+    ("version", "edit", "word", "kin", "difference"),
+    [
+        ("one", "", "other", "its component", "input word"),
+        ("two", " # edited", "one", "a step of its name", "its command"),
+        ("two", " # edited", "other", "a step of its name", "its command, input word"),
+    ],
+)
+def test_an_inline_step_that_is_not_reused_says_in_what_it_differs(
+    house: House, version: str, edit: str, word: str, kin: str, difference: str
+) -> None:
+    inline = "azureml_anonymous"
+    house.pipeline("first", {"a": step(house.component(inline, APPEND, version="one", **COPY), "one")})
+    house.finish("first")
+    unlike = house.component(inline, f"{APPEND} # another step's", version="unlike", **COPY)
+    house.pipeline("between", {"other": step(unlike, "one")})
+    house.finish("between")
+    house.pipeline("second", {"a": step(house.component(inline, APPEND + edit, version=version, **COPY), word)})
+    house.finish("second")
+    ran = house.nodes("first")["a"]["name"]
+    reuse = house.nodes("second")["a"]["entrepot"]["reuse"]
+    assert reuse["reason"] == f"compared to job {ran}, the newest run of {kin}, it differs in {difference}"
+    assert reuse["component"].endswith(f"/azureml_anonymous/versions/{version}")
+    assert "no earlier run" in house.nodes("between")["other"]["entrepot"]["reuse"]["reason"]
+
+
 def test_changed_bytes_behind_the_same_path_are_noticed(house: House) -> None:
     append = house.component("append", "cat ${{inputs.d}}/f > ${{outputs.o}}/f", **COPY)
     jobs = {

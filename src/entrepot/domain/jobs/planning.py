@@ -50,6 +50,7 @@ from entrepot.store.web import addresses
 from entrepot.store.web.addresses import Allowed
 
 SERVERLESS = "serverless"
+_INLINE = "azureml_anonymous"  # the one name that clients give to all inline components
 _NOT_CONTENT = ("name", "version", "display_name", "description", "tags", "$schema", "_source", "is_deterministic")
 
 
@@ -63,8 +64,9 @@ class Component:
 
     @property
     def family(self) -> str:
-        """The id that all its versions share."""
-        return self.ref.scope.asset_id(COMPONENT, self.ref.name)
+        """The id that all its versions share; inline components share a name only, so each is a family of its own."""
+        is_inline = self.ref.name == _INLINE
+        return self.ref.id if is_inline else self.ref.scope.asset_id(COMPONENT, self.ref.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,13 @@ def facets(scope: WorkspaceScope, body: Json) -> tuple[Facet, ...]:
     reuse = ours.get("reuse") or {}
     if body["properties"]["status"] == COMPLETED and reuse.get("key") and not reuse.get("reused"):
         found += [Facet(space, "reuse", reuse["key"]), Facet(space, "component", reuse["component"])]
+        found.append(Facet(space, "step", step_of(body)))
     return tuple(found)
+
+
+def step_of(body: Json) -> str:
+    """Return what the steps of one name in one experiment share, whatever they run."""
+    return f"{body['properties']['experimentName']}/{body['entrepot'].get('node')}"
 
 
 def payload(scope: WorkspaceScope, name: str) -> dict[str, Json]:

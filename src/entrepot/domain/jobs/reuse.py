@@ -21,7 +21,6 @@ Json = Any
 _WORDS = {"command": "its command", "component": "its component", "environment": "its environment", "code": "its code",
           "variables": "its environment variables", "outputs": "its outputs",
           "parallel": "its mini-batches"}  # fmt: skip
-_ANONYMOUS = "/azureml_anonymous"  # the one name that clients give to all inline components: no kin to compare with
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,12 @@ def decide(
         if _is_there(hub, earlier):
             reason = f"the same step ran before as job {earlier.name}, with the same code, environment and inputs"
             return Decision(earlier, _told(reason, reused=True, of=earlier.name, key=key, component=family))
-    newest = hub.documents.find(space, "component", family, view=View.ALL, limit=1).documents
-    if not newest or str(family).endswith(_ANONYMOUS):
-        return Decision(None, _told("no earlier run of its component has completed", **facts))
-    other = records.record_of(newest[0])
-    return Decision(None, _told(_difference(parts, other), **facts))
+    kin = {"component": (family, "its component"), "step": (records.step_of(record.body), "a step of its name")}
+    for facet, (value, of) in kin.items():  # an inline component that was edited is known by its step alone
+        newest = hub.documents.find(space, facet, value, view=View.ALL, limit=1).documents
+        if newest:
+            return Decision(None, _told(_difference(parts, records.record_of(newest[0]), of=of), **facts))
+    return Decision(None, _told("no earlier run of its component has completed", **facts))
 
 
 def _told(reason: str, *, reused: bool = False, **facts: Json) -> dict[str, Json]:
@@ -90,11 +90,11 @@ def _is_there(hub: Hub, earlier: Record) -> bool:
     return all(snapshots.exists(hub.containers.store(entry["container"]), entry["snapshot"]) for entry in entries)
 
 
-def _difference(parts: Mapping[str, Json], other: Record) -> str:
-    """Return in which part a step differs from the newest earlier run of the same component."""
+def _difference(parts: Mapping[str, Json], other: Record, *, of: str) -> str:
+    """Return in which part a step differs from the newest earlier run `of` what they have in common."""
     before = (other.ours.get("reuse") or {}).get("parts")
     if not before:
-        return f"the newest run of its component, job {other.name}, cannot be compared"
+        return f"the newest run of {of}, job {other.name}, cannot be compared"
     differing = [words for part, words in _WORDS.items() if before.get(part) != parts.get(part)]
     if "its command" in differing or "its code" in differing or "its environment" in differing:
         differing = [words for words in differing if words != "its component"]  # it only sums the others up
@@ -102,4 +102,4 @@ def _difference(parts: Mapping[str, Json], other: Record) -> str:
     changed = sorted(name for name in names if before["inputs"].get(name) != parts["inputs"].get(name))
     differing += [f"input {name}" for name in changed]
     what = ", ".join(differing) or "nothing that can be named"
-    return f"compared to job {other.name}, the newest run of its component, it differs in {what}"
+    return f"compared to job {other.name}, the newest run of {of}, it differs in {what}"
