@@ -104,6 +104,11 @@ def test_workspaces_are_listed_by_group_and_by_subscription(hub: Hub) -> None:
     assert names(resource_group="OTHER") == ["third"]
 
 
+def test_who_may_not_know_groups_does_not_learn_which_there_are(hub: Hub, stranger: Principal) -> None:
+    for group in ("other", "nope"):
+        assert workspaces.list_(hub, stranger, "s1", resource_group=group).documents == ()
+
+
 def test_a_workspace_that_may_not_be_read_is_not_there(hub: Hub, dev: WorkspaceScope, stranger: Principal) -> None:
     for ask in (
         lambda: workspaces.get(hub, stranger, dev),

@@ -189,3 +189,20 @@ def test_artifacts_stream_through_the_proxy(server: LiveServer, provider: str) -
     assert server.call("GET", f"{files}/{root}/none").json["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     assert server.call("PUT", f"{files}/{root}/../../x", b"y").status in (400, 404)
     assert list((server.home / "incoming").iterdir()) == []
+
+
+def test_lists_of_a_workspace_or_group_that_is_not_there_are_not_empty_but_missing(server: LiveServer) -> None:
+    workspaces = "/subscriptions/s1/resourceGroups/{}/providers/Microsoft.MachineLearningServices/workspaces"
+    for group, noun in (("rg", "jobs"), ("rg", "jobs/j1"), ("nope", "jobs"), ("rg", "schedules")):
+        missing = server.call("GET", f"{workspaces.format(group)}/nope/{noun}")
+        assert (missing.status, missing.json["error"]["code"]) == (404, "ResourceNotFound"), noun
+        assert missing.json["error"]["message"] == f"There is no workspace 'nope' in resource group '{group}'"
+    for path in (
+        workspaces.format("nope"),
+        workspaces.format("nope").replace("/workspaces", "/registries"),
+        "/subscriptions/s1/resourceGroups/nope/resources",
+        "/subscriptions/s1/resourceGroups/nope",
+    ):
+        missing = server.call("GET", path)
+        assert (missing.status, missing.json["error"]["code"]) == (404, "ResourceGroupNotFound"), path
+        assert "There is no resource group 'nope'" in missing.json["error"]["message"]

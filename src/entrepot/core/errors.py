@@ -113,6 +113,12 @@ class NotFound(EntrepotError):
     code = "ResourceNotFound"
 
 
+class GroupNotFound(NotFound):
+    """There is no resource group of this name."""
+
+    code = "ResourceGroupNotFound"
+
+
 class RouteNotFound(NotFound):
     """No route answers this method and path."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from entrepot.core.errors import InvalidName, NotFound
+from entrepot.core.errors import GroupNotFound, InvalidName
 from entrepot.domain import access, audit, removal
 from entrepot.domain.authorization.assignments import swept
 from entrepot.domain.authorization.visible import listed
@@ -52,19 +52,26 @@ def create(
 
 
 def get(hub: Hub, principal: Principal, subscription: str, name: str) -> Document:
-    """Return a group's document. Raises NotFound."""
+    """Return a group's document. Raises GroupNotFound."""
     key = key_of(subscription, name)
     document = hub.documents.get(key)
     if document is None:
-        raise NotFound(f"There is no resource group {name!r}", hint=f"az group create -n {name} -l <region>")
+        raise _missing(name)
     access.require_visible(hub, principal, READ, key, what=f"Resource group {name!r}")
     return document
+
+
+def check(hub: Hub, principal: Principal, subscription: str, name: str) -> None:
+    """Raise GroupNotFound when there is no such group, for who may know which groups there are."""
+    key = key_of(subscription, name)
+    if hub.documents.get(key) is None and access.allowed(hub, principal, READ, key):
+        raise _missing(name)
 
 
 def location(hub: Hub, principal: Principal, subscription: str, name: str) -> str:
     """Return a group's region; of a group that is not there yet, but that the principal may make, the default one.
 
-    Raises NotFound for others.
+    Raises GroupNotFound for others.
     """
     key = key_of(subscription, name)
     if hub.documents.get(key) is None and access.allowed(hub, principal, WRITE, key):
@@ -84,7 +91,7 @@ def list_(hub: Hub, principal: Principal, subscription: str, *, after: str | Non
 
 
 def delete(hub: Hub, principal: Principal, subscription: str, name: str, *, request_id: str = "") -> None:
-    """Delete a group with its registries and workspaces. Raises NotFound, AccessDenied."""
+    """Delete a group with its registries and workspaces. Raises GroupNotFound, AccessDenied."""
     document = get(hub, principal, subscription, name)
     access.require(hub, principal, DELETE, document.key, request_id=request_id)
     record = audit.record(principal, DELETE, target=document.body["id"], now=hub.clock.now(), request_id=request_id)
@@ -107,8 +114,12 @@ def ensured(hub: Hub, principal: Principal, subscription: str, name: str, locati
     if hub.documents.get(key) is not None:
         return []
     if not access.allowed(hub, principal, WRITE, key):
-        raise NotFound(f"There is no resource group {name!r}", hint=f"az group create -n {name} -l {location}")
+        raise _missing(name, location)
     return [Put(key, _body(hub, principal, subscription, name, location, None))]
+
+
+def _missing(name: str, location: str = "<region>") -> GroupNotFound:
+    return GroupNotFound(f"There is no resource group {name!r}", hint=f"az group create -n {name} -l {location}")
 
 
 def _homes(hub: Hub, group_key: str) -> list[Document]:

@@ -97,7 +97,12 @@ def list_(
     after: str | None = None,
     limit: int = 100,
 ) -> Page:
-    """Return a page of the registries that the principal may see: of a group, a subscription, or the tenant."""
+    """Return a page of the registries that the principal may see: of a group, a subscription, or the tenant.
+
+    Raises GroupNotFound.
+    """
+    if subscription is not None and resource_group:
+        groups.check(hub, principal, subscription, resource_group)
 
     def fetch(after: str | None, limit: int) -> Page:
         if subscription is None:

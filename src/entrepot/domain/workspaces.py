@@ -93,7 +93,12 @@ def list_(
     after: str | None = None,
     limit: int = 100,
 ) -> Page:
-    """Return a page of a group's or a subscription's workspaces that the principal may see, of all kinds or some."""
+    """Return a page of a group's or a subscription's workspaces that the principal may see, of all kinds or some.
+
+    Raises GroupNotFound.
+    """
+    if resource_group is not None:
+        groups.check(hub, principal, subscription, resource_group)
 
     def fetch(after: str | None, limit: int) -> Page:
         if resource_group is not None:

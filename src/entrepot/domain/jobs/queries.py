@@ -12,6 +12,7 @@ from entrepot.domain import access
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import logs, records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.scopes import home
 from entrepot.store.documents import Document, Page, View
 
 Json = Any
@@ -37,6 +38,7 @@ def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Doc
     what = f"Job {name!r} in {scope}"
     access.require_visible(hub, principal, records.READ, scope.key, what=what)
     if document is None:
+        home(hub, scope)
         raise NotFound(f"There is no job {name!r} in {scope}", hint="az ml job list shows what there is")
     return _with_tracking(hub, scope, name, document)
 
@@ -53,8 +55,9 @@ def list_(
 ) -> Page:
     """Return a page of root jobs, newest first, or of a pipeline's nodes, in the order of the pipeline.
 
-    Raises NotFound for a parent that is not there.
+    Raises NotFound for a workspace or a parent that is not there.
     """
+    home(hub, scope)
     access.require_visible(hub, principal, records.READ, scope.key, what=f"The {scope}")
     if parent is None:
         return hub.documents.find(records.space_of(scope), "parent", "", view=view, after=after, limit=limit)

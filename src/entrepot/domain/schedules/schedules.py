@@ -15,7 +15,7 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import planning, records, spec
 from entrepot.domain.schedules.triggers import Trigger, next_time, read_trigger
-from entrepot.domain.scopes import created_by, modified_by, writable_home
+from entrepot.domain.scopes import created_by, home, modified_by, writable_home
 from entrepot.store.documents import ABSENT, Change, Delete, Document, Enqueue, Page, Put, View
 
 Json = Any
@@ -42,7 +42,8 @@ def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Doc
 def list_(
     hub: Hub, principal: Principal, scope: WorkspaceScope, *, view: View, after: str | None = None, limit: int = 100
 ) -> Page:
-    """Return a page of schedules, newest first; archived means disabled."""
+    """Return a page of schedules, newest first; archived means disabled. Raises NotFound."""
+    home(hub, scope)
     access.require_visible(hub, principal, READ, scope.key, what=f"The {scope}")
     return hub.documents.list(f"{scope.key}/schedules", view=view, after=after, limit=limit)
 
