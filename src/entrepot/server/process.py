@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -105,6 +106,7 @@ async def _run(composition: Composition, listeners: Sequence[socket.socket], tls
         await asyncio.sleep(0.001)
     if not any(task.done() for task in tasks):
         _announce(composition)
+        gc.freeze()  # what is here stays: full collections, in which no request is answered, need not look at it again
         await asyncio.wait([asyncio.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
     _log.info("stopping")
     for server in servers:
