@@ -138,7 +138,7 @@ def test_the_server_counts_its_own_requests_jobs_work_and_commits(served: LiveSe
     counts = numbers(text, "entrepot_http_requests_total")
     assert counts['code_class="4xx",family="none",method="GET"'] >= 1
     assert counts['code_class="2xx",family="openapi",method="GET"'] >= 1
-    assert counts['code_class="2xx",family="workspaces",method="PUT"'] == 1
+    assert counts['code_class="2xx",family="workspaces",method="PUT"'] >= 1
     took = numbers(text, "entrepot_http_request_duration_seconds_bucket")
     assert took['family="workspaces",le="+Inf"'] >= 1
     assert numbers(text, "entrepot_store_commit_duration_seconds_count")[""] > 0

@@ -126,11 +126,12 @@ class House:
         """Send one request through the application."""
         path, _, query = address.partition("?")
         content = b"" if body is None else json.dumps(body).encode()
-        headers = [(b"authorization", b"Bearer " + token.encode()), (b"content-type", b"application/json")]
+        headers = [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer " + token.encode())]
+        headers += [(b"content-type", b"application/json")]
         headers.append((b"content-length", b"%d" % len(content)))
         scope = {
             "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http",
-            "headers": headers, "client": ("127.0.0.1", 1),
+            "http_version": "1.1", "headers": headers, "client": ("127.0.0.1", 1),
         }  # fmt: skip
         told: dict[str, Any] = {"status": 0, "body": b""}
         parts = [{"type": "http.request", "body": content, "more_body": False}]
