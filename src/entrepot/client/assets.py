@@ -115,11 +115,6 @@ def share(
     return session.post(f"{target.version(plural, name, version)}/share", sent)
 
 
-def reading(session: Session, target: Target, plural: str, name: str, version: str) -> tuple[str, str]:
-    """Return (address to read from, path of the files there) of a version's bytes."""
-    return transfer_of(session.post(f"{target.version(plural, name, version)}/datarefs"))
-
-
 def transfer_of(answer: Mapping[str, Json]) -> tuple[str, str]:
     """Return (address, path) of an answer about where bytes are."""
     reference = answer["blobReferenceForConsumption"]

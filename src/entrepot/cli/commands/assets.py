@@ -9,6 +9,7 @@ from entrepot.client.shapes import asset_views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from entrepot.cli.call import Call
@@ -159,17 +160,44 @@ def download(call: Call) -> None:
     """Write the files of a version below `<download path>/<name>`."""
     from pathlib import Path
 
+    target = Path(call.text("download_path") or ".") / str(call.text("name"))
+    if target.is_file():
+        raise Failure(f"{target} is a file, and the download needs a folder of that name.")
+    if call.noun in ("component", "environment"):
+        return _download_definition(call, target)
+    _fetch(call, *_signed(call, call.target().version(PLURALS[call.noun], *_name_and_version(call))), target)
+    return call.console.note(f"Downloaded {':'.join(_name_and_version(call))} to {target}")
+
+
+def _download_definition(call: Call, target: Path) -> None:
+    """Write the YAML of a version with the folders that it names, so that it can be created again."""
+    from entrepot.client import definitions
+
+    plural, own = PLURALS[call.noun], call.target().version(PLURALS[call.noun], *_name_and_version(call))
+    definition = definitions.OF[plural](call.session.get(own))
+    for folder in definition.folders:
+        identity = folder.identity
+        signed, prefix = _signed(call, definitions.address_of(call.session, identity) if identity else own)
+        _fetch(call, signed, prefix, target / folder.named(prefix))
+    file = definition.write(target)
+    call.console.note(f"Downloaded {':'.join(_name_and_version(call))} to {target}; create it again with --file {file}")
+
+
+def _signed(call: Call, version: str) -> tuple[str, str]:
+    """Return (address to read from, path of the files there) of the bytes of a version at an address."""
+    return assets.transfer_of(call.session.post(f"{version}/datarefs"))
+
+
+def _fetch(call: Call, signed: str, prefix: str, target: Path) -> None:
     from entrepot.cli.commands.results import watched
     from entrepot.client.transfers.downloads import download as fetch
 
-    name, version = str(call.text("name")), str(call.text("version"))
-    address, prefix = assets.reading(call.session, call.target(), PLURALS[call.noun], name, version)
-    target = Path(call.text("download_path") or ".") / name
-    if target.is_file():
-        raise Failure(f"{target} is a file, and the download needs a folder of that name.")
-    with watched(call, f"Downloading {name}") as progress:
-        fetch(address, prefix, target, progress=progress)
-    call.console.note(f"Downloaded {name}:{version} to {target}")
+    with watched(call, f"Downloading {call.text('name')}") as progress:
+        fetch(signed, prefix, target, progress=progress)
+
+
+def _name_and_version(call: Call) -> tuple[str, str]:
+    return str(call.text("name")), str(call.text("version"))
 
 
 def _chosen(call: Call) -> Json:
