@@ -41,6 +41,15 @@ def test_it_goes_with_its_deployment(house: House) -> None:
     assert house.hub.documents.scan(blue.key).documents == ()
 
 
+def test_a_month_of_minutes_takes_no_longer_than_its_points() -> None:
+    end = int(KEPT_S)
+    past = {"blue": [(minute, sample(1)) for minute in range(0, end, 60)]}
+    (requests,) = metrics.series(
+        metrics.offered(of_deployment=False)["requestsperminute"], past, start=0, end=end, step_s=60
+    )
+    assert {point.total for point in requests.points} == {1}
+
+
 def test_longer_intervals_average_requests_and_merge_times() -> None:
     offered = metrics.offered(of_deployment=False)
     past = {"blue": [(0, sample(8)), (60, sample(2, slow=2))], "green": [(60, sample(10))]}

@@ -84,19 +84,18 @@ def series(
 
     `samples` are minutes by deployment; `split` names the dimensions that get a series for each of their values.
     """
-    parts: dict[tuple[str, ...], list[tuple[int, Tally | float]]] = {}
+    parts: dict[tuple[str, ...], dict[int, list[tuple[int, Tally | float]]]] = {}
     for deployment, minutes in samples.items():
         for minute, sample in minutes:
+            at = start + (minute - start) // step_s * step_s
             for key, value in _values(metric, deployment, sample, split):
-                parts.setdefault(key, []).append((minute, value))
+                parts.setdefault(key, {}).setdefault(at, []).append((minute, value))
     if not parts:
-        parts[()] = []
+        parts[()] = {}
     made = _tallied(metric) if not metric.is_gauge else _gauged
     found = []
     for key, values in sorted(parts.items()):
-        points = tuple(
-            made(at, [one for one in values if at <= one[0] < at + step_s], step_s) for at in range(start, end, step_s)
-        )
+        points = tuple(made(at, values.get(at, []), step_s) for at in range(start, end, step_s))
         found.append(Series(points, dict(zip(split, key, strict=False))))
     return found
 
