@@ -307,6 +307,12 @@ def test_a_slash_in_a_name_is_told_as_such(az: Run, words: tuple[str, ...]) -> N
     assert "'/'" in ended.err
 
 
+def test_an_address_that_nothing_is_read_from_is_told_with_those_that_are(az: Run) -> None:
+    ended = az("ml", "model", "create", "-n", "m", "-v", "1", "--path", "s3://bucket/x", *CONTOSO)
+    assert (ended.code, "s3:// is no address to read from" in ended.err) == (1, True)
+    assert "azureml://datastores/" in ended.err
+
+
 def test_an_empty_value_does_not_pass_for_one_that_was_not_given(az: Run) -> None:
     ended = az("ml", "model", "list", "--registry-name", "")
     assert ended.code == 2

@@ -99,7 +99,7 @@ def test_another_patch_release_of_the_asked_minor_runs_and_is_noted() -> None:
 
 
 def test_no_nearest_python_3_stands_in_for_python_2() -> None:
-    with pytest.raises(BuildFailed, match="python=2 is asked for"):
+    with pytest.raises(BuildFailed, match=r"python=2\.7 is asked for"):
         planned(image="python:2.7", policy="nearest")
 
 

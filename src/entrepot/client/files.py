@@ -5,6 +5,7 @@ What a file must say is not decided here but in `schemas/`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ Json = Any
 Place = tuple[str | int, ...]
 """Where in a document: ("jobs", "train", "inputs", 0)."""
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -72,10 +74,21 @@ class Document:
         path = Path(plain).expanduser()
         path = path if path.is_absolute() else self.folder / path
         if not path.exists():
+            if scheme := scheme_of(plain):
+                raise self.wrong(
+                    place, f"{scheme} is no address to read from: {text!r}",
+                    hint="give a local path, azureml://datastores/<name>/paths/<path>, or http(s)://",
+                )  # fmt: skip
             raise self.wrong(
                 place, f"there is no file or folder {text!r}", hint=f"paths start at {self.folder.absolute()}"
             )
         return path
+
+
+def scheme_of(text: str) -> str:
+    """Return what an address begins with, such as `s3://`; empty for a path."""
+    found = _SCHEME.match(text)
+    return found[0] if found else ""
 
 
 def load(path: str | Path, *, place: str = "") -> Document:

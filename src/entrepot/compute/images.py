@@ -76,9 +76,8 @@ def _split(image: str) -> tuple[str, str, str]:
 def _of_python_tag(tag: str) -> str:
     match = re.match(r"(3(?:\.\d+){0,2})(?![\d.])", tag)
     if match is None:
-        if re.match(r"2(\.|$|-)", tag):
-            return "==2.*"
-        return ""
+        old = re.match(r"2(?:\.\d+){0,2}(?![\d.])", tag)
+        return f"=={old[0]}.*" if old else ""
     return "" if match[1] == "3" else f"=={match[1]}.*"
 
 

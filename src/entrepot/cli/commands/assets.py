@@ -100,7 +100,8 @@ def _document(call: Call) -> Document:
             document.forget((option,))
     for option in ("path", "conda_file"):
         if text := call.text(option):  # relative to where the command was typed, not to the file
-            document.data[option] = text if is_reference(text) else str(Path(text).absolute())
+            is_address = is_reference(text) or bool(files.scheme_of(text))
+            document.data[option] = text if is_address else str(Path(text).absolute())
     if context := call.text("build_context"):
         dockerfile = (call.text("dockerfile_path") or "Dockerfile").lstrip("/")
         document.data["build"] = {"path": str(Path(context).absolute()), "dockerfile_path": dockerfile}

@@ -117,7 +117,8 @@ class _Upload:
 
     def _check_room(self, needed: int, room: int | None) -> None:
         if room is not None and needed > room:
-            message = f"There is no room for {needed} bytes: the server's disk can take {room} more."
+            message = f"There is no room for {needed} bytes: the server's disk can take {room} more "
+            message += "beside what it keeps free (its setting reserve_bytes)."
             raise ServiceFailure(message, code="InsufficientStorage", status=507)
 
     def _have(self, digests: list[Digest], sizes: list[int]) -> dict[str, Any]:
