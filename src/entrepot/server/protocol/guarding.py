@@ -24,7 +24,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _look: TimerHandle | None = None
     _head_since = 0.0  # 0: no head is awaited
-    _head_bytes = 0
+    _head_bytes = 0  # that came before what comes now
+    _now_bytes = 0
     _body_since = 0.0  # 0: no body is awaited
     _body_bytes = 0
     _framing_bytes = 0  # of chunks, and what comes behind the last one
@@ -55,6 +56,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._body_since and not self._head_since:
             self._head_since, self._head_bytes = self.loop.time(), 0
         is_awaited, is_body, before = bool(self._head_since), bool(self._body_since), self._body_bytes
+        self._now_bytes = len(data)
         super().data_received(data)
         if is_body and self._body_since:
             self._framing_bytes += len(data) - (self._body_bytes - before)
@@ -76,10 +78,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         self._head_since = 0.0
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._settings.head_limit_bytes:
-            self._refuse()
-            return
+        if self._head_bytes + self._now_bytes > self._settings.head_limit_bytes:  # else no head in it is too long
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._settings.head_limit_bytes:
+                self._refuse()
+                return
         self._body_since, self._body_bytes, self._framing_bytes = self.loop.time(), 0, 0
         super().on_headers_complete()
 
