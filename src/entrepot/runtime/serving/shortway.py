@@ -3,16 +3,11 @@
 The general way around run() costs a task in the loop's next round, two ASGI messages and a check of every header that
 we wrote ourselves: a tenth of what a small model takes. It leans on names inside one minor version of uvicorn, which
 is the one laid beside environments; any other goes the general way.
-
-Answers to requests that came together are written together while runs are short: each write wakes the gateway, after
-which the next run takes a quarter longer on a virtual machine (scikit-learn, 110 us alone, 140 us between writes).
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import time
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Dict, List, Optional, Tuple
@@ -22,45 +17,7 @@ from .application import Application
 
 _VERSION = "0.54."
 _BODY_LIMIT = 48 << 10  # below what makes uvicorn pause its reading: nobody would resume it here
-_SHORT_S = 0.0005  # runs below it may keep an answer waiting,
-_HELD_S = 0.001  # for no longer than about this
-_FADE = 0.99  # of the longest run's memory, at each run
 _STATUS_LINES = {status.value: ("HTTP/1.1 %d %s\r\n" % (status.value, status.phrase)).encode() for status in HTTPStatus}
-
-
-class Outbox:
-    """Holds answers until the loop's round is over, or `_HELD_S` is; a model that ever runs long holds none."""
-
-    def __init__(self, clock: Any = time.perf_counter) -> None:
-        self._clock = clock
-        self._held: List[Tuple[Any, bytes]] = []
-        self._since = 0.0
-        self._longest_s = 0.0
-
-    def now(self) -> float:
-        """Return the time, before a run: what was held for long enough is written."""
-        now: float = self._clock()
-        if self._held and now - self._since > _HELD_S:
-            self.flush()
-        return now
-
-    def put(self, transport: Any, data: bytes, *, began: float) -> None:
-        """Write an answer whose run began then, or hold it for the others of this round."""
-        now = self._clock()
-        self._longest_s = max(now - began, self._longest_s * _FADE)
-        self._held.append((transport, data))
-        if self._longest_s > _SHORT_S:
-            self.flush()
-        elif len(self._held) == 1:
-            self._since = now
-            asyncio.get_event_loop().call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Write all that is held, in its order."""
-        held, self._held = self._held, []
-        for transport, data in held:
-            if not transport.is_closing():
-                transport.write(data)
 
 
 def protocol() -> Any:
@@ -71,13 +28,12 @@ def protocol() -> Any:
         base = import_module("uvicorn.protocols.http.httptools_impl").HttpToolsProtocol
     except ImportError:
         return "auto"
-    return type("ShortWay", (_ShortWay, base), {"outbox": Outbox()})
+    return type("ShortWay", (_ShortWay, base), {})
 
 
 class _ShortWay:
     """What is put over uvicorn's protocol: a request is only noted until it is known which way it goes."""
 
-    outbox: Outbox
     _url = b""
     _pieces: Optional[List[bytes]] = None  # of the body of a request that goes the short way
     _later: Any = None
@@ -112,12 +68,11 @@ class _ShortWay:
             super().on_message_complete()  # type: ignore[misc]
             return
         body, self._pieces = b"".join(self._pieces), None
-        began = self.outbox.now()
         found = self.app.answer_now(self._scope(), body, self._known)
         if isinstance(found, Answer):
-            self.outbox.put(self.transport, _rendered(found, self.server_state.default_headers), began=began)
+            if not self.transport.is_closing():
+                self.transport.write(_rendered(found, self.server_state.default_headers))
             if self._is_last:
-                self.outbox.flush()
                 self.transport.close()
             return
         self._later = functools.partial(_finish, found)
@@ -131,11 +86,6 @@ class _ShortWay:
             super().shutdown()  # type: ignore[misc]
         else:
             self._is_last = True
-
-    def send_400_response(self: Any, msg: str) -> None:
-        """Answer what is no HTTP, after what came before it."""
-        self.outbox.flush()
-        super().send_400_response(msg)  # type: ignore[misc]
 
     def _is_free(self: Any) -> bool:
         """Say whether nothing stands against the short way but, perhaps, the request's headers."""
