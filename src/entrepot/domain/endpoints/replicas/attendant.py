@@ -17,6 +17,7 @@ from entrepot.compute.backend import ComputeBackend
 from entrepot.core.errors import EntrepotError, Unavailable
 from entrepot.domain.endpoints.announcements import replicas_changed
 from entrepot.domain.endpoints.replicas import collected, kits, members, plans, recipes, records
+from entrepot.domain.endpoints.replicas.collected import Courier
 from entrepot.domain.endpoints.replicas.members import Member
 from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.replicas.scaling import Scaler
@@ -75,12 +76,14 @@ class Crew:
         self._scaler: Scaler | None = None
         self._scale_written: Json = None
         self._tidied = 0.0
+        self._couriers: dict[str, Courier] = {}  # by the replica's id, also of those that are over
 
     def attend(self, stopping: threading.Event) -> None:
         """Keep the replicas as the document wants them; return when there is nothing left to keep, or at the stop."""
         for record in records.all_of(self._hub, self._key):
             self._written[record.id] = record
             self._join(record)
+        self._find_leftovers()
         seen, due = None, 0.0
         while not stopping.is_set():
             document = self._hub.documents.get(self._key)
@@ -89,7 +92,7 @@ class Crew:
                 self._wake.clear()
                 seen, due = stamp, self._hub.clock.now() + _LOOK_S
                 wanted = self._turn(document) if document is not None else self._turn_out()
-                if not wanted and not self._members:
+                if not wanted and not self._members and not self._couriers:
                     break
             self._wake.wait(_GLANCE_S)
         if not stopping.is_set():
@@ -118,8 +121,7 @@ class Crew:
         self._write(new)
         for record in new:
             self._join(record)
-        for member in self._members.values():
-            self._collected(member)
+        self._carry()
         self._tidy()
         return wanted
 
@@ -128,6 +130,7 @@ class Crew:
         for member in self._members.values():
             member.retire(after_s=0)
         self._write([])
+        self._carry()
         return 0
 
     def _wanted(self, body: Json) -> int:
@@ -188,6 +191,8 @@ class Crew:
             self._hub, self._backend, record, recipe, folder=folder, prepare=prepare, changed=self._wake.set
         )
         self._members[record.id] = member
+        if collect := (record.recipe.get("resolved") or {}).get("collect"):
+            self._couriers[record.id] = Courier(self._hub, collect, folder)
         member.start()
 
     def _write(self, new: list[Replica]) -> None:
@@ -207,14 +212,22 @@ class Crew:
         self._written |= told
         for member in over:
             del self._members[member.record.id], self._written[member.record.id]
-            if self._collected(member, is_over=True):
+            if member.record.id not in self._couriers:
                 disk.remove_tree(self._folder / member.record.id)
 
-    def _collected(self, member: Member, *, is_over: bool = False) -> bool:
-        """Bring away what a replica has collected; say whether nothing is left that should not be."""
-        collect = (member.record.recipe.get("resolved") or {}).get("collect")
-        folder = self._folder / member.record.id
-        return not collect or collected.publish(self._hub, collect, folder, is_over=is_over)
+    def _carry(self) -> None:
+        """Bring away what replicas have collected; the folder of one that is over goes when it is empty."""
+        for id, courier in list(self._couriers.items()):
+            is_over = id not in self._members
+            if courier.bring(is_over=is_over) and is_over:
+                del self._couriers[id]
+                disk.remove_tree(self._folder / id)
+
+    def _find_leftovers(self) -> None:
+        """Go on with what replicas collected that were over before this server began."""
+        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+            if folder.name not in self._couriers and (collect := collected.remembered(folder)):
+                self._couriers[folder.name] = Courier(self._hub, collect, folder)
 
     def _scale_change(self) -> list[Change]:
         told = None

@@ -83,6 +83,7 @@ def launch_of(
     if collect:
         place = collected.folder_of(folder)
         place.mkdir(exist_ok=True)
+        collected.remember(collect, folder)
         order["collect"] = collected.order_of(collect, place, flush_s=hub.settings.collection_flush_s)
         mounts.append(Mount(place, is_writable=True))
     variables = {"AML_APP_ROOT": str(code), "MLFLOW_DISABLE_TELEMETRY": "true"}
