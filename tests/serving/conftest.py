@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def serve(backend: LocalBackend, plain: Prepared, tmp_path: Path) -> Iterator[Se
     def launch(
         script: str = "", *, environment: Prepared | None = None, variables: Mapping[str, str] | None = None,
         model: Path | None = None, limits: Limits | None = None, files: Mapping[str, str] | None = None,
-        **order: Json,
+        writable: Path | None = None, **order: Json,
     ) -> Host:  # fmt: skip
         folder = tmp_path / f"host-{next(_numbers)}"
         code = folder / "code"
@@ -137,6 +137,8 @@ def serve(backend: LocalBackend, plain: Prepared, tmp_path: Path) -> Iterator[Se
             log=folder / "log.txt", cwd=code, environment={**given, **(variables or {})}, prepared=prepared,
             layer=layer, listens=True, mounts=(Mount(model),) if model else (), limits=limits or Limits(),
         )  # fmt: skip
+        if writable is not None:
+            one = replace(one, mounts=(*one.mounts, Mount(writable, is_writable=True)))
         backend.launch(one)
         hosts.append(Host(backend, one, key))
         return hosts[-1]

@@ -56,7 +56,10 @@ def environment(backend: LocalBackend, *pip: str, python: str = "3.11") -> Prepa
 @pytest.fixture(scope="module")
 def microsoft(backend: LocalBackend) -> Prepared:
     """The environment of a deployment made for Azure: Microsoft's server and inference-schema."""
-    return environment(backend, "azureml-inference-server-http", "inference-schema", "numpy", "pandas", "pytz", "wrapt")
+    return environment(
+        backend, "azureml-inference-server-http", "azureml-ai-monitoring", "inference-schema", "numpy",
+        "pandas", "pytz", "wrapt",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,52 @@ def test_microsofts_server_serves_behind_the_same_key(serve: Serve, microsoft: P
     reply = host.call(body="bad")
     assert (reply.status, reply.headers["ms-azureml-model-error-statuscode"]) == (424, "500")
     assert "ZeroDivisionError" in host.log
+
+
+COLLECTING = """
+import azureml.ai.monitoring, pandas
+from azureml.ai.monitoring import Collector
+from azureml.ai.monitoring.context import BasicCorrelationContext
+
+def init():
+    global inputs, outputs
+    inputs, outputs = Collector(name="model_inputs"), Collector(name="Rare", on_error=print)
+
+def run(data):
+    context = BasicCorrelationContext(id="run-" + data, headers={"Shop": "7"})
+    found = inputs.collect(pandas.DataFrame({"a": [data]}), context)
+    outputs.collect(pandas.DataFrame({"b": [1]}), found)
+    return azureml.ai.monitoring.__file__
+"""
+
+
+@pytest.mark.parametrize("server", ["entrepot", "azmlinfsrv"])
+def test_microsofts_own_collector_is_collected_with_requests_and_answers(
+    serve: Serve, microsoft: Prepared, tmp_path: Path, server: str
+) -> None:
+    folder = tmp_path / "collected"
+    folder.mkdir()
+    collections = {"request": 1.0, "response": 1.0, "model_inputs": 1.0, "rare": 0.0}
+    order = {
+        "collections": collections, "roll": "Day", "headers": ["x-user"], "source": "s", "folder": str(folder),
+        "flush_s": 60, "places": dict.fromkeys(collections, "azureml://x"),
+    }  # fmt: skip
+    host = serve(COLLECTING, environment=microsoft, server=server, collect=order, writable=folder)
+    reply = host.call(body="one", headers={"x-request-id": "r1", "X-User": "ann", "Content-Type": "text/plain"})
+    assert "site-packages" in reply.json
+    assert "entrepot_serving" not in reply.json
+    load = host.call("GET", "/load").json
+    assert (load["requests"], load["workers"], load["ready"], load["under_way"]) == (1, 1, 1, 0)
+    host.stop()
+    found = {file.parts[-5]: json.loads(file.read_text()) for file in folder.rglob("*.jsonl")}
+    assert set(found) == {"request", "response", "model_inputs"}
+    asked, answered, told = found["request"], found["response"], found["model_inputs"]
+    assert (asked["data"], asked["correlationid"], asked["headers"]) == ("one", "r1", {"x-user": "ann"})
+    assert (asked["path"], asked["method"], answered["correlationid"]) == ("/score", "POST", "r1")
+    assert answered["data"] == reply.json
+    assert (told["data"], told["correlationid"], told["Shop"]) == ([{"a": "one"}], "run-one", "7")
+    assert told["agent"].startswith("azureml-ai-monitoring/")
+    assert told["collectdatatype"].endswith("DataFrame")
 
 
 def test_an_mlflow_model_takes_azures_and_mlflows_formats(

@@ -17,13 +17,14 @@ import threading
 import time
 import types
 import uuid
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from .collecting import REQUEST, RESPONSE, Collecting
 
 _PACKAGES = ("azureml", "azureml.ai", "azureml.ai.monitoring")
 _CONTEXT = "azureml.ai.monitoring.context"
 _PAYLOADS = (REQUEST, RESPONSE)
+_FLUSH_S = 2.0
 
 
 def install(collecting: Optional[Collecting]) -> None:
@@ -153,6 +154,16 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             module.__dict__.update({one.__name__: one for one in given}, __all__=[one.__name__ for one in given])
 
 
+def end(collecting: Collecting) -> None:
+    """Write all that was collected, also what Microsoft's package has queued, and close the files."""
+    teardown = getattr(sys.modules.get("azureml.ai.monitoring.init"), "teardown", None)
+    if teardown is not None:
+        sending = threading.Thread(target=teardown, kwargs={"wait_for_flush": True}, daemon=True)
+        sending.start()
+        sending.join(_FLUSH_S)
+    collecting.end()
+
+
 def _listen(collecting: Collecting) -> None:
     """Take what Microsoft's package sends to a neighbour of its process, and tell it where that is."""
 
@@ -161,14 +172,7 @@ def _listen(collecting: Collecting) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             name = str(self.headers.get("ce-type") or "").rpartition(".")[2].lower()
             if self.path == "/modeldata/log" and name in collecting.collections:
-                event: Dict[str, Any] = {
-                    "datacontenttype": str(self.headers.get("content-type") or "application/json"),
-                    "time": float(self.headers.get("ce-time") or time.time()),
-                }
-                for field, header in _FIELDS:
-                    if self.headers.get(header):
-                        event[field] = str(self.headers[header])
-                collecting.put(name, event, body)  # that package has sampled already
+                collecting.put(name, _event(self.headers.items()), body)  # that package has sampled already
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -180,8 +184,7 @@ def _listen(collecting: Collecting) -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="collectors", daemon=True).start()
     wanted = {
-        name: {"enabled": True, "sampleRatePercentage": int(rate * 100)}
-        for name, rate in collecting.collections.items()
+        name: {"enabled": True, "sampleRatePercentage": rate * 100} for name, rate in collecting.collections.items()
     }
     handle, path = tempfile.mkstemp(prefix="collections-", suffix=".json")
     with os.fdopen(handle, "w") as file:
@@ -191,7 +194,22 @@ def _listen(collecting: Collecting) -> None:
     )
 
 
-_FIELDS = (
-    ("correlationid", "ce-x-request-id"), ("xrequestid", "ce-x-request-id"), ("modelversion", "ce-model-version"),
-    ("collectdatatype", "ce-collect-data-type"), ("agent", "ce-agent"),
-)  # fmt: skip
+def _event(headers: "Iterable[Tuple[str, str]]") -> Dict[str, Any]:
+    """Return the fields of what Microsoft's package sends: its own, and those of the script's context."""
+    event: Dict[str, Any] = {"datacontenttype": "application/json"}
+    for header, value in headers:
+        name = header.lower()
+        if name == "content-type":
+            event["datacontenttype"] = value
+        elif name == "ce-time":
+            event["time"] = float(value)
+        elif name.startswith("ce-") and name != "ce-type":
+            for field in _FIELDS.get(name, (header[3:],)):
+                event[field] = value
+    return event
+
+
+_FIELDS = {
+    "ce-x-request-id": ("correlationid", "xrequestid"), "ce-model-version": ("modelversion",),
+    "ce-collect-data-type": ("collectdatatype",), "ce-agent": ("agent",),
+}  # fmt: skip

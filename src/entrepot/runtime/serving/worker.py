@@ -62,7 +62,7 @@ def run(order: Dict[str, Any], listener: socket.socket, counters: Counters, work
     )  # fmt: skip
     _serve(application, listener, grace_s=order["grace_s"], ready=application.ready)
     if collecting is not None:
-        collecting.end()
+        collectors.end(collecting)
 
 
 def _collecting(order: Dict[str, Any]) -> Optional[Collecting]:
