@@ -158,7 +158,6 @@ def _root_body(submission: Submission, plan: Plan) -> dict[str, Json]:
 
 def _child_body(submission: Submission, plan: Plan) -> dict[str, Json]:
     scope, name, job = submission.scope, submission.name_of(plan.path), submission.job
-    is_step = isinstance(plan.content, Step)
     properties: dict[str, Json] = {
         "jobType": type_of(plan),
         "displayName": plan.display_name or plan.path[-1],
@@ -172,8 +171,8 @@ def _child_body(submission: Submission, plan: Plan) -> dict[str, Json]:
     }
     if plan.component:
         properties["componentId"] = plan.component.ref.id
-    if is_step:
-        properties |= _step_properties(submission, plan)
+    if isinstance(plan.content, Step):
+        properties |= {**_step_properties(submission, plan), **plan.content.distribution.shown}
     if isinstance(plan.content, Sweep):
         properties |= plan.content.settings.told
     return _body(submission, plan, properties)
@@ -242,6 +241,7 @@ def _order(submission: Submission, plan: Plan, step: Step) -> dict[str, Json]:
         "content": component.digest if component else None,
         "outputs": {name: _destination(submission, plan, name) for name in _output_names(plan)},
         **({"parallel": step.parallel.told} if step.parallel else {}),
+        **({"distribution": step.distribution.told} if step.distribution.told else {}),
     }
 
 

@@ -22,6 +22,7 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import logs, outputs, records, reuse, staging
 from entrepot.domain.jobs.control_flow import controls
+from entrepot.domain.jobs.distribution import launching
 from entrepot.domain.jobs.records import Record
 from entrepot.domain.jobs.staging import JobIdentity, Layout
 from entrepot.domain.scopes import home
@@ -106,7 +107,8 @@ class Executor:
         folder = records.folder_of(hub.settings.home, record.scope, record.name) / f"attempt-{attempt}"
         layout = staging.lay_out(hub, record, folder, inputs, code, copies=not backend.protects_mounts())
         layout = staging.trusting(layout, self.identity)
-        command = staging.command_of(record, layout)
+        argv = staging.argv_of(record, layout)
+        _remark(hub, record)
 
         def begin(fresh: Record) -> Sequence[Change]:
             fresh.ours.update(
@@ -122,7 +124,7 @@ class Executor:
             return [*records.moved(fresh, records.RUNNING, now=hub.clock.now()), held]
 
         record = _advance(hub, record, begin)
-        backend.launch(_launch(hub, record, layout, prepared, command, self.identity))
+        backend.launch(_launch(hub, record, layout, prepared, argv, self.identity))
         self._attend(hub, work, record, backend)
 
     def _attend(self, hub: Hub, work: Work, record: Record, backend: ComputeBackend) -> None:
@@ -194,11 +196,11 @@ def _prepared(hub: Hub, record: Record, environment: Document) -> Prepared:
 
 
 def _launch(
-    hub: Hub, record: Record, layout: Layout, prepared: Prepared, command: str, identity: JobIdentity
+    hub: Hub, record: Record, layout: Layout, prepared: Prepared, argv: tuple[str, ...], identity: JobIdentity
 ) -> Launch:
     return Launch(
         id=records.launch_id(record),
-        argv=("bash", "-c", command),
+        argv=argv,
         folder=_launch_folder(hub, record),
         log=records.log_of(hub.settings.home, record.scope, record.name),
         cwd=layout.working_folder,
@@ -331,6 +333,12 @@ def _fail_or_raise(hub: Hub, work: Work, record: Record, error: Exception) -> No
         raise error
     _fail(hub, work, record, EntrepotError(f"The server failed to run this step: {type(error).__name__}: {error}"))
     raise error
+
+
+def _remark(hub: Hub, record: Record) -> None:
+    """Say in a distributed step's log what is unlike Azure ML."""
+    if remark := launching.remark(record.ours["order"].get("distribution") or {}):
+        _note(hub, record, remark)
 
 
 def _kept_log(hub: Hub, record: Record) -> Digest:

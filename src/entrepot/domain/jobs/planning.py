@@ -212,6 +212,7 @@ def _plan_command(planner: Planner, job: Job) -> Plan:
     content = component.content if component else job.content
     if not isinstance(content, Step):
         raise InvalidRequest(f"{job.component!r} is a pipeline component: submit it as a job of type Pipeline")
+    content = spec.distributed_of(content, job.body, where="the job")
     inputs = _root_inputs(planner, job, content)
     outputs = graph.named_outputs(content.outputs, job.outputs, owner="the job")
     plan = Plan(
@@ -243,6 +244,7 @@ def _plan_sweep(planner: Planner, job: Job) -> Plan:
     content = component.content if component else job.content
     if not isinstance(content, Step) or job.sweep is None:
         raise InvalidRequest(f"{job.component!r} is no command component: a sweep tries commands only")
+    content = spec.distributed_of(content, job.body, where="the trial")
     sweep = spec.sweep_of(content, job.sweep, where="the trial")
     inputs = _root_inputs(planner, replace(job, inputs=_without(job.inputs, job.sweep.names)), sweep)
     plan = Plan(
@@ -282,6 +284,8 @@ def _with_children(planner: Planner, plan: Plan, content: Pipeline, standing: Sc
         own = found[name].content
         if isinstance(own, Step) and own.parallel is not None:
             found[name] = replace(found[name], content=spec.parallel_of(own, node.body, where=f"node {name}"))
+        elif isinstance(own, Step):
+            found[name] = replace(found[name], content=spec.distributed_of(own, node.work, where=f"node {name}"))
         if node.loop is not None or node.each is not None:
             where = f"node {name}"
             found[name] = loops.looped(found[name], loops.resolved(node, plan.inputs, where=where), where=where)
@@ -361,8 +365,6 @@ def _with_step(
     timeout_s: float | None,
     where: str,
 ) -> Plan:
-    if step.instance_count > 1:
-        raise Unsupported(f"Running {where} on {step.instance_count} instances", instead="Set instance_count to 1.")
     names = expressions.Names(dict.fromkeys(plan.inputs), dict.fromkeys(plan.outputs))
     expressions.check_command(step.command, names, where=f"the command of {where}")
     environment = plan.environment

@@ -20,7 +20,7 @@ Json = Any
 
 _WORDS = {"command": "its command", "component": "its component", "environment": "its environment", "code": "its code",
           "variables": "its environment variables", "outputs": "its outputs",
-          "parallel": "its mini-batches"}  # fmt: skip
+          "parallel": "its mini-batches", "distribution": "its distribution"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ def _parts(
 ) -> dict[str, Json]:
     order = record.ours["order"]
     code_ours = code.body["entrepot"] if code else {}
-    parallel = {"parallel": order["parallel"]} if order.get("parallel") else {}
+    special = {part: order[part] for part in ("parallel", "distribution") if order.get(part)}
     return {
-        **parallel,
+        **special,
         "command": record.properties["command"],
         "component": order["content"],
         "environment": environment.body["entrepot"]["build"]["digest"],

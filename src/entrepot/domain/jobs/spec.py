@@ -11,6 +11,8 @@ from typing import Any
 from entrepot.core.errors import InvalidPipeline, InvalidRequest, Unsupported
 from entrepot.domain.jobs import expressions
 from entrepot.domain.jobs.control_flow.settings import Condition, DoWhile, ForEach, is_control, read_controls
+from entrepot.domain.jobs.distribution.settings import Distribution
+from entrepot.domain.jobs.distribution.settings import read as read_distribution
 from entrepot.domain.jobs.fields import (
     boolean,
     get,
@@ -101,8 +103,8 @@ class Step:
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     is_deterministic: bool = True
     timeout_s: float | None = None
-    instance_count: int = 1
     parallel: ParallelSettings | None = None
+    distribution: Distribution = field(default_factory=Distribution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Node:
     timeout_s: float | None = None
     display_name: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    work: Mapping[str, Any] = field(default_factory=dict)  # of a sweep, its trial's body
     sweep: SweepSettings | None = None
     conditions: tuple[Condition, ...] = ()
     loop: DoWhile | None = None
@@ -184,6 +187,7 @@ class Job:
     experiment: str
     display_name: str | None
     tags: Mapping[str, str]
+    body: Mapping[str, Any] = field(default_factory=dict)  # of a sweep, its trial's body
     sweep: SweepSettings | None = None
     settings: Settings | None = None  # of a pipeline that is a component, what the job says beside it
 
@@ -215,6 +219,7 @@ def read_job(properties: Mapping[str, Any]) -> Job:
         experiment=str(get(properties, "experiment_name") or "Default"),
         display_name=get(properties, "display_name"),
         tags={str(k): str(v) for k, v in mapping(properties, "tags").items() if v is not None},
+        body=work,
         sweep=read_sweep(properties) if is_sweep else None,
         settings=_settings(mapping(properties, "settings")) if component and kind.lower() == "pipeline" else None,
     )
@@ -240,7 +245,7 @@ def read_component(spec: Mapping[str, Any], *, where: str) -> Step | Pipeline:
         environment_variables=variables(spec),
         is_deterministic=True if deterministic is None else boolean(deterministic),
         timeout_s=_timeout(spec),
-        instance_count=_instances(spec),
+        distribution=read_distribution(spec, where=where),
     )
 
 
@@ -250,6 +255,11 @@ def parallel_of(step: Step, body: Mapping[str, Any], *, where: str) -> Step:
     arguments = get(mapping(body, "task"), "program_arguments")
     command = step.command if arguments is None else _parallel_command(str(arguments))
     return replace(step, command=command, parallel=overridden(step.parallel, body, where=where))
+
+
+def distributed_of(step: Step, body: Mapping[str, Any], *, where: str) -> Step:
+    """Return a step with what its node, or the job that names it, says of its distribution."""
+    return replace(step, distribution=read_distribution(body, step.distribution, where=where))
 
 
 def sweep_of(step: Step, settings: SweepSettings, *, where: str) -> Sweep:
@@ -357,7 +367,7 @@ def _job_step(properties: Mapping[str, Any], inputs: Mapping[str, Given], output
         inputs=left_out | {n: InputPort(n, g.type, is_optional=g.is_empty) for n, g in inputs.items()},
         outputs={n: OutputPort(n, g.type or "uri_folder") for n, g in outputs.items()},
         is_deterministic=False,  # Azure ML reuses only what runs inside pipelines
-        instance_count=_instances(properties),
+        distribution=read_distribution(properties, where="the job"),
     )
 
 
@@ -413,6 +423,7 @@ def _node(name: str, body: Any) -> Node:
         timeout_s=None if is_sweep else _timeout(body),
         display_name=get(body, "display_name"),
         body=body,
+        work=work,
         sweep=read_sweep(body) if is_sweep else None,
     )
 
@@ -471,10 +482,6 @@ def _command(body: Mapping[str, Any], *, where: str) -> str:
 
 def _timeout(body: Mapping[str, Any]) -> float | None:
     return read_duration(get(mapping(body, "limits"), "timeout"))
-
-
-def _instances(body: Mapping[str, Any]) -> int:
-    return int(get(mapping(body, "resources"), "instance_count") or 1)
 
 
 def _unsupported(kind: str, *, node: str = "") -> Unsupported:

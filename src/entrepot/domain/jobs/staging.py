@@ -22,6 +22,7 @@ from entrepot.domain.assets import sources
 from entrepot.domain.assets.stock import Source
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import expressions, outputs, records
+from entrepot.domain.jobs.distribution import launching
 from entrepot.domain.jobs.parallel import driver
 from entrepot.domain.jobs.records import Record, submitter
 from entrepot.domain.jobs.spec import LITERAL_TYPES, MODEL_TYPES
@@ -124,11 +125,13 @@ def lay_out(
         values[name] = _place(hub, given, target, copies=copies)
     places = record.ours["order"]["outputs"]
     targets = {name: str(_output(folder, name, place["type"])) for name, place in places.items()}
-    mounts = (
+    mounts: tuple[Mount, ...] = (
         Mount(folder / "inputs"),
         Mount(folder / "outputs", is_writable=True),
         Mount(folder / "code", is_writable=True),
     )
+    if record.ours["order"].get("distribution"):
+        mounts = (*mounts, Mount(launching.lay_out(folder)))
     if not parallel:
         return Layout(folder, values, targets, mounts)
     files = {name for name, place in places.items() if _is_file(place["type"])}
@@ -148,9 +151,11 @@ def trusting(layout: Layout, identity: JobIdentity) -> Layout:
     return replace(layout, mounts=(*layout.mounts, Mount(file.parent)), variables=variables)
 
 
-def command_of(record: Record, layout: Layout) -> str:
-    """Return the step's command with all values put in."""
-    return expressions.render_command(record.properties["command"], _names(record, layout), where=_where(record))
+def argv_of(record: Record, layout: Layout) -> tuple[str, ...]:
+    """Return what runs the step's command, with all values put in."""
+    command = expressions.render_command(record.properties["command"], _names(record, layout), where=_where(record))
+    told = record.ours["order"].get("distribution") or {}
+    return launching.argv_of(layout.folder, told, command) if told.get("kind") else ("bash", "-c", command)
 
 
 def variables_of(hub: Hub, record: Record, layout: Layout, identity: JobIdentity) -> dict[str, str]:

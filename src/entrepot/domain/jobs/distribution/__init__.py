@@ -1,0 +1,1 @@
+"""Steps that run as several processes: what clients write of that, and how they are started."""
