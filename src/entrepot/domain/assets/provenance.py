@@ -115,7 +115,7 @@ def _node_with(hub: Hub, origin: Origin, snapshot: str | None) -> Origin | None:
         page = hub.documents.find(f"{origin.scope.key}/jobs", "parent", origin.name, view=View.ALL, after=after)
         for document in page.documents:
             body = document.body
-            for output, made in (body["entrepot"].get("outputs") or {}).items():
+            for output, made in (body.get("entrepot", {}).get("outputs") or {}).items():
                 if made.get("snapshot") == snapshot:
                     return Origin(origin.scope, body["name"], output, body)
         if (after := page.next) is None:

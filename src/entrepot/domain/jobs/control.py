@@ -10,31 +10,34 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.tracking import interactive
 from entrepot.domain.scopes import modified_by
 from entrepot.store.documents import Change, Delete, Document, View
 
 Json = Any
 
 
-def cancel(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> Document:
+def cancel(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, request_id: str = "") -> None:
     """Ask a job to end: its processes are killed, its nodes that wait will not run. A job that has ended stays so.
 
     The handler of a running node sees the request and kills the tree, on whichever machine that is.
 
     Raises NotFound, AccessDenied.
     """
-    access.require(hub, principal, records.CANCEL, scope.key, target=records.arm_id(scope, name), request_id=request_id)
+    target = records.arm_id(scope, name)
+    access.require(hub, principal, records.CANCEL, scope.key, target=target, request_id=request_id)
 
-    def write() -> Record:
-        record = records.load(hub, scope, name)
-        changes = canceling(record, now=hub.clock.now(), reason=f"canceled by {principal.name or principal.id}")
-        if not changes:
-            return record
-        note = audit.record(principal, records.CANCEL, target=record.id, now=hub.clock.now(), request_id=request_id)
-        hub.documents.commit([*changes, note])
-        return records.load(hub, scope, name)
+    def write() -> None:
+        if run := interactive.find(hub, scope, name):
+            changes = interactive.killed(hub, principal, scope, run)
+        else:
+            record = records.load(hub, scope, name)
+            changes = canceling(record, now=hub.clock.now(), reason=f"canceled by {principal.name or principal.id}")
+        note = audit.record(principal, records.CANCEL, target=target, now=hub.clock.now(), request_id=request_id)
+        if changes:
+            hub.documents.commit([*changes, note])
 
-    return settled(write).document
+    settled(write)
 
 
 def canceling(record: Record, *, now: float, reason: str) -> list[Change]:
@@ -54,13 +57,17 @@ def delete(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str, *, 
 
     Raises NotFound, AccessDenied, and StateConflict while it runs or when it belongs to a pipeline.
     """
-    access.require(hub, principal, records.DELETE, scope.key, target=records.arm_id(scope, name), request_id=request_id)
+    target = records.arm_id(scope, name)
+    access.require(hub, principal, records.DELETE, scope.key, target=target, request_id=request_id)
+    note = audit.record(principal, records.DELETE, target=target, now=hub.clock.now(), request_id=request_id)
+    if run := interactive.find(hub, scope, name):
+        hub.documents.commit([*_inner(hub, scope, name), *interactive.removed(run), note])
+        return
     record = records.load(hub, scope, name)
     if record.parent:
         raise StateConflict(f"Job {name} is a node of pipeline {record.parent}: delete the pipeline")
     if not record.is_terminal:
         raise StateConflict(f"Job {name} is {record.status}: cancel it first")
-    note = audit.record(principal, records.DELETE, target=record.id, now=hub.clock.now(), request_id=request_id)
     hub.documents.commit([*_removed(hub, record), note])
 
 
@@ -70,11 +77,20 @@ def _removed(hub: Hub, record: Record) -> list[Change]:
     changes: list[Change] = [Delete(key) for key in keys]
     for document in filter(None, map(hub.documents.get, keys)):
         changes += removal.trimmed(document.key, document.body)
+    return [*changes, *_inner(hub, scope, name)]
+
+
+def _inner(hub: Hub, scope: WorkspaceScope, name: str, seen: tuple[str, ...] = ()) -> list[Change]:
+    """Return the changes that delete the nodes of a job, and the runs that are in it (clients may tag a circle)."""
+    changes: list[Change] = []
     after: str | None = None
     while True:
         page = hub.documents.find(records.space_of(scope), "parent", name, view=View.ALL, after=after, limit=1000)
         for document in page.documents:
-            changes += _removed(hub, records.record_of(document))
+            if not interactive.is_run(document, scope):
+                changes += _removed(hub, records.record_of(document))
+            elif (run := document.body["info"]["run_id"]) not in (*seen, name):
+                changes += [*_inner(hub, scope, run, (*seen, name)), *interactive.removed(document)]
         after = page.next
         if after is None:
             return changes
@@ -100,13 +116,21 @@ def update(
 
     Keys are ARM's; run history's `hidden` means isArchived. Raises NotFound, AccessDenied, InvalidRequest.
     """
-    access.require(hub, principal, records.WRITE, scope.key, target=records.arm_id(scope, name), request_id=request_id)
+    target = records.arm_id(scope, name)
+    access.require(hub, principal, records.WRITE, scope.key, target=target, request_id=request_id)
+
+    for key in ("tags", "properties"):
+        if changes.get(key) is not None and not isinstance(changes[key], Mapping):
+            raise InvalidRequest(f"`{key}` is {changes[key]!r}: write a mapping of names to texts")
 
     def write() -> Document:
+        note = audit.record(principal, records.WRITE, target=target, now=hub.clock.now(), request_id=request_id)
+        if run := interactive.find(hub, scope, name):
+            written = hub.documents.commit([interactive.changed(hub, principal, scope, run, changes), note])[0]
+            return interactive.as_job(hub, scope, written)
         record = records.load(hub, scope, name)
         _apply(record.properties, changes)
         record.body["systemData"] = modified_by(record.body["systemData"], principal, hub.clock.now())
-        note = audit.record(principal, records.WRITE, target=record.id, now=hub.clock.now(), request_id=request_id)
         return hub.documents.commit([record.put(), note])[0]
 
     return settled(write)
@@ -117,8 +141,6 @@ def _apply(properties: dict[str, Json], changes: Mapping[str, Json]) -> None:
         if value is None:
             continue
         if key in ("tags", "properties"):
-            if not isinstance(value, Mapping):
-                raise InvalidRequest(f"`{key}` is {value!r}: write a mapping of names to texts")
             merged = {**properties.get(key, {}), **value}
             properties[key] = {name: text for name, text in merged.items() if text is not None}
         elif key in ("hidden", "isArchived"):

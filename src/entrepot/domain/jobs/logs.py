@@ -6,6 +6,7 @@ from entrepot.core.ids import WorkspaceScope
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs import outputs, records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.tracking import interactive
 from entrepot.store import paths
 
 Json = Any
@@ -17,7 +18,9 @@ TAIL_LINES = 20
 
 
 def names(record: Record) -> tuple[str, ...]:
-    """Return the names of the log files that a job has."""
+    """Return the names of the log files that a job has: none when it is a run that MLflow began elsewhere."""
+    if record.ours.get("kind") == records.RUN:
+        return ()
     return (PIPELINE_LOG,) if record.is_parent else (STD_LOG,)
 
 
@@ -28,7 +31,10 @@ def read(
 
     A log that does not exist (yet) is empty. A character that is written only half is left for the next time.
     """
-    record = records.load(hub, scope, job)
+    record = records.find(hub, scope, job)
+    if record is None:
+        interactive.load(hub, scope, job)  # or there is no such job
+        return "", offset
     if record.is_parent:
         data = _pipeline_log(hub, record).encode()[offset : offset + limit_bytes]
     else:

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from entrepot.core.clock import from_iso
-from entrepot.core.errors import NotFound
 from entrepot.core.ids import JobOutput, WorkspaceScope, parse_reference
 from entrepot.domain import access
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import logs, records
 from entrepot.domain.jobs.records import Record
+from entrepot.domain.jobs.tracking import interactive
 from entrepot.domain.scopes import home
 from entrepot.store.documents import Document, Page, View
 
@@ -39,7 +39,7 @@ def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Doc
     access.require_visible(hub, principal, records.READ, scope.key, what=what)
     if document is None:
         home(hub, scope)
-        raise NotFound(f"There is no job {name!r} in {scope}", hint="az ml job list shows what there is")
+        return interactive.load(hub, scope, name)
     return _with_tracking(hub, scope, name, document)
 
 
@@ -60,20 +60,33 @@ def list_(
     home(hub, scope)
     access.require_visible(hub, principal, records.READ, scope.key, what=f"The {scope}")
     if parent is None:
-        return hub.documents.find(records.space_of(scope), "parent", "", view=view, after=after, limit=limit)
+        return _found(hub, scope, "", view=view, after=after, limit=limit)
     return children(hub, scope, parent, after=after, limit=limit)
 
 
 def children(hub: Hub, scope: WorkspaceScope, parent: str, *, after: str | None = None, limit: int = 100) -> Page:
-    """Return a page of a pipeline's nodes, in the order in which they may run. Raises NotFound."""
+    """Return a page of a pipeline's nodes, in the order in which they may run, or of the runs that are in another one.
+
+    Raises NotFound.
+    """
     if records.find(hub, scope, parent) is None:
-        raise NotFound(f"There is no job {parent!r} in {scope}", hint="az ml job list shows what there is")
+        interactive.load(hub, scope, parent)
     graph = hub.documents.get(records.graph_key(scope, parent))
-    names = [node["job"] for node in graph.body["nodes"].values()] if graph else []
+    if graph is None:
+        return _found(hub, scope, parent, after=after, limit=limit)
+    names = [node["job"] for node in graph.body["nodes"].values()]
     start = int(after) if after and after.isdigit() else 0
     found = [hub.documents.get(records.key_of(scope, name)) for name in names[start : start + limit]]
     is_more = start + limit < len(names)
     return Page(tuple(document for document in found if document), str(start + limit) if is_more else None)
+
+
+def _found(
+    hub: Hub, scope: WorkspaceScope, parent: str, *, view: View = View.ACTIVE, after: str | None, limit: int
+) -> Page:
+    page = hub.documents.find(records.space_of(scope), "parent", parent, view=view, after=after, limit=limit)
+    shown = (interactive.as_job(hub, scope, d) if interactive.is_run(d, scope) else d for d in page.documents)
+    return Page(tuple(shown), page.next)
 
 
 def run(document: Document) -> dict[str, Json]:

@@ -44,6 +44,7 @@ COMMAND = "Command"
 PIPELINE = "Pipeline"
 SWEEP = "Sweep"
 PARALLEL = "parallel"  # what a job is in truth, where ARM has no word for it: azure-ai-ml reads no others
+RUN = "run"  # what MLflow began outside of jobs
 DO_WHILE = "do_while"
 PARALLEL_FOR = "parallel_for"
 

@@ -10,7 +10,7 @@ from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.jobs import bodies, records, spec
 from entrepot.domain.jobs.control import archive, cancel, delete, update
 from entrepot.domain.jobs.planning import Planner, plan
-from entrepot.domain.jobs.tracking import experiments
+from entrepot.domain.jobs.tracking import experiments, interactive
 from entrepot.domain.scopes import writable_home
 from entrepot.store.documents import Change, Document
 
@@ -40,6 +40,8 @@ def submit(
     access.require(hub, principal, records.WRITE, scope.key, target=records.arm_id(scope, name), request_id=request_id)
     if found := records.find(hub, scope, name):
         return _again(found, properties)
+    if interactive.find(hub, scope, name):
+        raise AlreadyExists(f"There is a run {name!r} of MLflow already: choose another name for the job")
     job = spec.read_job(properties)
     planner = Planner(hub, principal, scope)
     planned = plan(planner, job)

@@ -136,9 +136,10 @@ def change(
 
 
 def put(session: Session, run: Body, *, match: int) -> Put:
-    """Return the change that writes a run. Runs that are jobs are found by their job's facets."""
-    experiment = run["info"].get("experiment")
-    facets = (Facet(records.space_of(session.scope), "experiment", experiment),) if experiment else ()
+    """Return the change that writes a run. Runs that are jobs are found by their job's facets, others as jobs are."""
+    experiment, space = run["info"].get("experiment"), records.space_of(session.scope)
+    parent = run["tags"].get("mlflow.parentRunId") or ""
+    facets = (Facet(space, "experiment", experiment), Facet(space, "parent", parent)) if experiment else ()
     is_deleted = run["info"]["lifecycle_stage"] == "deleted"
     return Put(
         records.run_key(session.scope, run["info"]["run_id"]), run, match=match, is_archived=is_deleted, facets=facets
