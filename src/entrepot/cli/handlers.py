@@ -24,6 +24,7 @@ MODULES: dict[str, str] = {
     "workspace": "workspaces create delete list list-keys show update",
     "datastore": "datastores create delete list show update",
     "compute": "computes create delete list show update",
+    "connection": "connections create delete list show update",
     "job": "jobs archive cancel create download list restore show stream update validate",
     "schedule": "schedules create delete disable enable list show trigger update",
     "online-endpoint": "endpoints.online_endpoints create delete get-credentials invoke list regenerate-keys show "

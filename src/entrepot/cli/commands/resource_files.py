@@ -14,7 +14,8 @@ NOT_FIELDS = frozenset(
     {"file", "resource_group", "workspace_name", "no_wait", "set", "add", "remove", "force_string", "yes", "ordered",
      "output", "query", "subscription", "home", "debug", "verbose", "only_show_errors", "help", "tags",
      "acquire_policy_token", "change_reference", "update_dependent_resources", "enable_data_isolation",
-     "provision_network_now", "allow_roleassignment_on_rg", "default_resource_group", "all_resources"}
+     "provision_network_now", "populate_secrets",
+     "allow_roleassignment_on_rg", "default_resource_group", "all_resources"}
 )  # fmt: skip
 
 
