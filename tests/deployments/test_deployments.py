@@ -10,8 +10,8 @@ from entrepot.core.errors import AccessDenied, EntrepotError, InvalidRequest, No
 from entrepot.core.ids import RegistryScope, WorkspaceScope
 from entrepot.domain import registries, workspaces
 from entrepot.domain.deployments import deployments
-from entrepot.domain.deployments.expressions import Evaluator
-from entrepot.domain.deployments.functions import PURE
+from entrepot.domain.deployments.language.expressions import Evaluator
+from entrepot.domain.deployments.language.functions import PURE
 from entrepot.domain.deployments.records import Target
 from entrepot.domain.hub import Hub, Principal
 from entrepot.testing.hub import OWNER
@@ -181,4 +181,4 @@ def test_expressions(expression: str, value: Any) -> None:
 
 def test_deep_nesting_is_refused_and_not_followed() -> None:
     with pytest.raises(InvalidRequest, match="nests deeper"):
-        Evaluator(PURE).text("[" + "not(" * 5000 + "true()" + ")" * 5000 + "]", where="here")
+        Evaluator(PURE).text("[" + "not(" * 4000 + "true()" + ")" * 4000 + "]", where="here")

@@ -11,7 +11,7 @@ from entrepot.client.failures import FileFailure
 from entrepot.core.errors import InvalidRequest
 from entrepot.domain import yaml_text
 from entrepot.domain.assets import environment
-from entrepot.domain.deployments.functions import PURE
+from entrepot.domain.deployments.language.functions import PURE
 from entrepot.wire.json_text import decode_json, decode_jsonc
 
 

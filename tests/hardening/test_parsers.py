@@ -19,8 +19,11 @@ from entrepot.core.manifests import Manifest, is_safe_path
 from entrepot.core.nouns import DATA, MODEL
 from entrepot.domain import yaml_text
 from entrepot.domain.assets import environment
-from entrepot.domain.deployments.expressions import Evaluator
-from entrepot.domain.deployments.functions import PURE
+from entrepot.domain.deployments.language.expressions import Evaluator
+from entrepot.domain.deployments.language.functions import PURE
+from entrepot.domain.deployments.making import Unknown
+from entrepot.domain.deployments.places import Place
+from entrepot.domain.deployments.template import Template
 from entrepot.domain.jobs import expressions
 from entrepot.server.dataplane import conditions
 from entrepot.server.dataplane.messages import Refusal
@@ -115,6 +118,60 @@ def test_expressions(text: str) -> None:
 def test_template_expressions(text: str) -> None:
     with suppress(InvalidRequest):
         Evaluator(PURE).text(f"[{text}]", where="here")
+
+
+ATOMS = st.none() | st.booleans() | st.integers(-5, 900) | st.floats() | st.sampled_from(
+    ["", "x", "[", "[[x]", "[parameters('p')]", "[variables('p')]", "[copyIndex()]", "[p.p(1)]", "[reference('p').y]"]
+) | TEMPLATES.map(lambda text: f"[{text}]")  # fmt: skip
+PARTS = st.sampled_from(
+    [
+        "allowedValues",
+        "condition",
+        "copy",
+        "count",
+        "defaultValue",
+        "dependsOn",
+        "existing",
+        "expressionEvaluationOptions",
+        "input",
+        "members",
+        "minLength",
+        "name",
+        "namespace",
+        "output",
+        "p",
+        "parameters",
+        "properties",
+        "resources",
+        "scope",
+        "template",
+        "type",
+        "value",
+    ]
+)
+JSON = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PARTS, inner, max_size=4))
+KINDS = st.sampled_from(["Microsoft.MachineLearningServices/workspaces", "Microsoft.Resources/deployments"])
+RESOURCES = st.builds(
+    lambda kind, more: {**more, "type": kind, "name": "a"}, KINDS, st.dictionaries(PARTS, JSON, max_size=4)
+)
+WHOLE = st.fixed_dictionaries(
+    {"resources": st.lists(RESOURCES, max_size=3) | JSON},
+    optional={
+        part: JSON | st.dictionaries(PARTS, JSON) for part in ("parameters", "variables", "outputs", "functions")
+    },
+)
+
+
+@FUZZED
+@given(WHOLE, JSON)
+def test_templates(whole: Any, values: Any) -> None:
+    place = Place("s1", "rg1", "eastus", "t", "made", 0.0)
+    with suppress(InvalidRequest, Unknown):
+        template = Template(whole, values, place)
+        for resource in template.resources:
+            with suppress(Unknown):
+                template.body_of(resource, {})
+        template.outputs({})
 
 
 CHECKS: list[Callable[[str], Any]] = [

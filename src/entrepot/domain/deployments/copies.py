@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
-from entrepot.domain.deployments.expressions import Evaluator
+from entrepot.domain.deployments.language.budget import NODE
+from entrepot.domain.deployments.language.expressions import Evaluator
 
 Json = Any
 
@@ -60,6 +61,7 @@ def count_of(loop: Mapping[str, Json], evaluator: Evaluator, *, where: str) -> i
 
 def unrolled(value: Json, evaluator: Evaluator, loops: Loops, *, where: str) -> Json:
     """Return a JSON value evaluated, with every `"copy": [{name, count, input}]` in it written out."""
+    evaluator.budget.spend(NODE)
     if isinstance(value, list):
         return [unrolled(item, evaluator, loops, where=f"{where}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):

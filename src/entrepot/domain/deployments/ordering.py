@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
@@ -46,34 +47,22 @@ def checked(template: Template, maker: Maker) -> Mapping[str, Sequence[str]]:
 def _awaited(template: Template, resource: Resource) -> list[str]:
     found: list[str] = []
     for named in resource.after:
-        others = [other.key for other in template.resources if named == other.loop] if named else []
-        one = template.find(named)
-        if one is not None:
-            others = [other.key for other in template.resources if other.symbol == named] if one.symbol else [one.key]
+        others = template.found_all(named)
         if not others and resource.is_wanted and not named.startswith("/"):
             raise InvalidRequest(
-                f"{resource.where}.dependsOn names {named!r}, and the template has no such resource",
+                f"{resource.where}.dependsOn names {named[:200]!r}, and the template has no such resource",
                 target=f"{resource.where}.dependsOn",
             )
-        found += others
+        found += [other.key for other in others]
     return found
 
 
 def _check_circles(waits: Mapping[str, Sequence[str]]) -> None:
-    done: set[str] = set()
-
-    def visit(key: str, path: tuple[str, ...]) -> None:
-        if key in done:
-            return
-        if key in path:
-            circle = " -> ".join(part.rpartition("/")[2] for part in (*path[path.index(key) :], key))
-            raise InvalidRequest(f"Resources of the template depend on each other in a circle: {circle}")
-        for other in waits[key]:
-            visit(other, (*path, key))
-        done.add(key)
-
-    for key in waits:
-        visit(key, ())
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        circle = " -> ".join(key.rpartition("/")[2] for key in reversed(error.args[1]))
+        raise InvalidRequest(f"Resources of the template depend on each other in a circle: {circle[:1000]}") from error
 
 
 def _unmade(resource: Resource) -> str:

@@ -1,10 +1,11 @@
 """A template's parameters: defaults, types, bounds, and which of them are secret. Pure."""
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
-from entrepot.domain.deployments.expressions import Evaluator
+from entrepot.domain.deployments.language.expressions import Evaluator
 
 Json = Any
 
@@ -87,23 +88,29 @@ def _checked(name: str, spec: Json, value: Json) -> Json:
     value = _coerced(kind, value)
     expected = _TYPES.get(kind)
     target = f"parameters.{name}"
-    shown = "what is given" if is_secure(spec) else repr(value)
     if expected is None:
         raise InvalidRequest(f"Parameter {name!r} has the unknown type {kind!r}", target=target)
     if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
-        raise InvalidRequest(f"Parameter {name!r} must be of type {kind}: got {shown}", target=target)
+        raise InvalidRequest(f"Parameter {name!r} must be of type {kind}: got {_shown(spec, value)}", target=target)
     allowed = spec.get("allowedValues")
     if allowed:
         value = _spelled(value, allowed)
     if allowed and value not in allowed:
         raise InvalidRequest(
-            f"Parameter {name!r} must be one of {', '.join(map(str, allowed))}: got {shown}", target=target
+            f"Parameter {name!r} must be one of {', '.join(map(str, allowed))}: got {_shown(spec, value)}",
+            target=target,
         )
     size = len(value) if isinstance(value, str | list) else value
     for bound, is_wrong in (("minLength", _below), ("minValue", _below), ("maxLength", _above), ("maxValue", _above)):
         if bound in spec and isinstance(size, int) and is_wrong(size, spec[bound]):
-            raise InvalidRequest(f"Parameter {name!r} breaks {bound} {spec[bound]}: got {shown}", target=target)
+            raise InvalidRequest(
+                f"Parameter {name!r} breaks {bound} {spec[bound]}: got {_shown(spec, value)}", target=target
+            )
     return value
+
+
+def _shown(spec: Json, value: Json) -> str:
+    return "what is given" if is_secure(spec) else reprlib.repr(value)
 
 
 def _coerced(kind: str, value: Json) -> Json:

@@ -82,15 +82,12 @@ class _Tick:
     waits: Mapping[str, Any] = field(default_factory=dict)
     seen: dict[str, Json] = field(default_factory=dict)
     items: dict[str, Json] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
 
     def go(self) -> None:
         """Do all that can be done now."""
         self.record["properties"]["provisioningState"] = RUNNING
-        try:
-            self.waits = ordering.checked(self.template, self.maker)
-        except InvalidRequest as error:  # it was right when it was accepted; the server is another one now
-            records.ended(self.record, state=FAILED, now=self.hub.clock.now(), error=error)
-            return
+        self.waits = ordering.checked(self.template, self.maker)
         items = list(zip(self.template.resources, self.record["entrepot"]["operations"], strict=True))
         for resource, item in items:
             if resource.is_wanted or resource.key not in self.items:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from entrepot.domain.deployments.dates import formatted
+from entrepot.domain.deployments.language.dates import formatted
 from entrepot.domain.deployments.places import (
     Place,
     extension_resource_id,

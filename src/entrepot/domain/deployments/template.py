@@ -4,17 +4,17 @@ What a resource gets from others (`reference()`, `listKeys()`) is known when the
 raises `making.Unknown`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from entrepot.core.clock import new_id
 from entrepot.core.errors import InvalidRequest
-from entrepot.domain.deployments import copies, parameters
+from entrepot.domain.deployments import copies, parameters, shapes
 from entrepot.domain.deployments.copies import Loops
-from entrepot.domain.deployments.expressions import Evaluator, Function
-from entrepot.domain.deployments.functions import PURE
-from entrepot.domain.deployments.lambdas import lambda_functions
+from entrepot.domain.deployments.language.expressions import Evaluator, Function
+from entrepot.domain.deployments.language.functions import PURE
+from entrepot.domain.deployments.language.lambdas import lambda_functions
 from entrepot.domain.deployments.making import Unknown
 from entrepot.domain.deployments.places import NESTED_TYPE, Place, id_in
 from entrepot.domain.deployments.surroundings import surroundings
@@ -26,6 +26,7 @@ _NOT_SENT = frozenset(
      "resourceGroup", "comments", "asserts"}
 )  # fmt: skip
 _PLACED = ("scope", "subscriptionId", "resourceGroup")
+_MOST_RESOURCES = 800  # loops counted: ARM's own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ class Template:
     """
 
     def __init__(self, template: Json, given: Json, place: Place, *, values: Mapping[str, Json] | None = None) -> None:
-        if not isinstance(template, dict) or not isinstance(template.get("resources"), list | dict):
-            raise InvalidRequest("The deployment has no template with resources", target="properties.template")
+        shapes.check(template, given)
         self.place = place
         self.specs: dict[str, Json] = template.get("parameters") or {}
         self._template = template
@@ -71,7 +71,8 @@ class Template:
         parameters.check_given(self.specs, self._given)
         for name in self.specs:
             self._parameter(name)
-        self.resources: tuple[Resource, ...] = tuple(self._declared())
+        self.resources: tuple[Resource, ...] = self._counted()
+        self._names = _Names(self.resources)
 
     def body_of(self, resource: Resource, known: Mapping[str, Function]) -> dict[str, Json]:
         """Return what a PUT of the resource carries. `known`: functions that tell of what is there already."""
@@ -107,11 +108,22 @@ class Template:
 
     def find(self, named: str) -> Resource | None:
         """Return the resource that a symbol, an id, a name or `type/name` means."""
-        text = named.lower()
-        for resource in self.resources:
-            if named == resource.symbol or text in (resource.key, resource.name.lower(), _typed(resource)):
-                return resource
-        return None
+        return self._names.one(named)
+
+    def found_all(self, named: str) -> Sequence[Resource]:
+        """Return all that a symbol or a loop's name means, or the one that another name does."""
+        return self._names.all_of(named)
+
+    def _counted(self) -> tuple[Resource, ...]:
+        found: list[Resource] = []
+        for resource in self._declared():
+            if len(found) == _MOST_RESOURCES:
+                raise InvalidRequest(
+                    f"The template makes more than {_MOST_RESOURCES} resources, loops counted: divide it",
+                    target="resources",
+                )
+            found.append(resource)
+        return tuple(found)
 
     def _declared(self) -> Iterator[Resource]:
         listed = self._template["resources"]
@@ -139,7 +151,7 @@ class Template:
     ) -> Iterator[Resource]:
         resource = self._resource(item, symbol, loop, parent, where=where)
         yield resource
-        for index, child in enumerate(item.get("resources") or ()):
+        for index, child in shapes.children(item, where):
             yield from self._expanded(child, "", resource, where=f"{where}.resources[{index}]")
 
     def _resource(
@@ -151,7 +163,11 @@ class Template:
         kind, name = str(told("type")), str(told("name"))
         if parent is not None and "." not in kind.partition("/")[0]:
             kind, name = f"{parent.type}/{kind}", f"{parent.name}/{name}"
-        after = [str(other) for other in self._evaluator.value(item.get("dependsOn") or [], where=f"{where}.dependsOn")]
+        after = self._evaluator.value(item.get("dependsOn") or [], where=f"{where}.dependsOn")
+        if not isinstance(after, list) or len(after) > _MOST_RESOURCES:
+            raise InvalidRequest(
+                f"{where}.dependsOn is a list of at most {_MOST_RESOURCES} resources", target=f"{where}.dependsOn"
+            )
         return Resource(
             symbol=symbol,
             loop=loop,
@@ -160,7 +176,7 @@ class Template:
             id=id_in(self.place, kind, name, {key: told(key) for key in _PLACED}, where=where),
             item=item,
             loops=self._loops.copy(),
-            after=(*after, *([parent.id] if parent else [])),
+            after=(*dict.fromkeys(map(str, after)), *([parent.id] if parent else [])),
             where=where,
             is_wanted=bool(self._evaluator.value(item.get("condition", True), where=f"{where}.condition")),
             is_existing=bool(item.get("existing")),
@@ -168,7 +184,7 @@ class Template:
 
     def _functions(self) -> dict[str, Function]:
         def unknown(named: str, *_: Json) -> Json:
-            found = self.find(named) if hasattr(self, "resources") else None
+            found = self.find(named) if hasattr(self, "_names") else None
             raise Unknown(found.id if found else named)
 
         return {
@@ -242,14 +258,35 @@ class Template:
 
 def _inner_template(resource: Resource) -> Json:
     """Return the template of a nested deployment that is evaluated by itself; None when by the outer one."""
-    properties = resource.item.get("properties") or {}
-    scope = str((properties.get("expressionEvaluationOptions") or {}).get("scope") or "outer").lower()
-    return properties.get("template") if scope == "inner" else None
+    properties = resource.item.get("properties")
+    if not isinstance(properties, dict):
+        return None
+    options = properties.get("expressionEvaluationOptions")
+    is_inner = isinstance(options, dict) and str(options.get("scope")).lower() == "inner"
+    return properties.get("template") if is_inner else None
+
+
+class _Names:
+    """Finds a template's resources by what they are called."""
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        self._one: dict[str, Resource] = {}
+        self._many: dict[str, list[Resource]] = {}
+        for resource in resources:
+            for text in (resource.key, resource.name.lower(), f"{resource.type}/{resource.name}".lower()):
+                self._one.setdefault(text, resource)
+            for word in {resource.symbol, resource.loop} - {""}:
+                self._many.setdefault(word, []).append(resource)
+
+    def one(self, named: str) -> Resource | None:
+        found = [one for one in self._many.get(named, ()) if one.symbol == named][:1]
+        return found[0] if found else self._one.get(named.lower())
+
+    def all_of(self, named: str) -> Sequence[Resource]:
+        found = self._many.get(named)
+        one = None if found else self._one.get(named.lower())
+        return found or ([one] if one else [])
 
 
 def _no_variables(name: str) -> Json:
     raise ValueError(f"a function of the template sees no variables, so not {name!r}")
-
-
-def _typed(resource: Resource) -> str:
-    return f"{resource.type}/{resource.name}".lower()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
-from entrepot.domain.deployments import dates
+from entrepot.domain.deployments.language import dates
 
 Json = Any
 Lazy = Callable[[], Json]
@@ -107,15 +107,20 @@ def _intersection(*parts: Json) -> Json:
     first, *others = parts
     if isinstance(first, dict):
         return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    return _distinct([item for item in first if all(item in other for other in others)])
+    known = [{_spelled(item) for item in other} for other in others]
+    return _distinct([item for item in first if all(_spelled(item) in items for items in known)])
 
 
 def _distinct(items: list[Json]) -> list[Json]:
-    found: list[Json] = []
+    found: dict[str, Json] = {}
     for item in items:
-        if item not in found:
-            found.append(item)
-    return found
+        found.setdefault(_spelled(item), item)
+    return list(found.values())
+
+
+def _spelled(item: Json) -> str:
+    """Return what is the same text for the same value: lists of thousands are not compared each with each."""
+    return json.dumps(item, sort_keys=True)
 
 
 def _flatten(items: list[Json]) -> list[Json]:

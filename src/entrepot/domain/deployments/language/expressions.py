@@ -10,30 +10,46 @@ from functools import partial
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest
+from entrepot.domain.deployments.language.budget import CALL, NODE, Budget
 
 Json = Any
 Function = Callable[..., Json]
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_]\w*)|(?P<mark>[(),.\[\]]))")
 _DEPTH_LIMIT = 64
+_LONGEST = 24_576  # characters of an expression: ARM's own bound
+_TOLD = 300  # characters of a reason
+_WRITING = 4  # what a character costs that will be written, beside one that is looked at
 LAZY = frozenset({"if", "and", "or", "coalesce", "lambda"})
 """Functions whose arguments arrive as callables, so that the branch not taken is not evaluated."""
 ANY_LIST = "list*"
 """Under this name a table has the function that listKeys() and all of its kind call, with their own name first."""
 
 
-class Evaluator:
-    """Evaluates every expression inside a JSON value with one table of functions."""
+_SHALLOW = LAZY | {
+    "array", "copyindex", "createarray", "createobject", "empty", "filter", "first", "flatten", "items", "last",
+    "lambdavariables", "length", "map", "mapvalues", "not", "objectkeys", "parameters", "range", "shallowmerge",
+    "skip", "take", "tryget", "variables",
+}  # fmt: skip
+"""Functions that look at the outermost items of their arguments only; all others pay for whatever is in them."""
 
-    def __init__(self, functions: Mapping[str, Function]) -> None:
+
+class Evaluator:
+    """Evaluates every expression inside a JSON value with one table of functions and within one budget."""
+
+    def __init__(self, functions: Mapping[str, Function], budget: Budget | None = None) -> None:
         self._functions = {name.lower(): function for name, function in functions.items()}
+        self.budget = budget or Budget()
 
     def also(self, more: Mapping[str, Function]) -> "Evaluator":
-        """Return one that knows more functions, or others by the same names."""
-        return Evaluator({**self._functions, **{name.lower(): function for name, function in more.items()}})
+        """Return one that knows more functions, or others by the same names, and spends from the same budget."""
+        self.budget.spend(CALL)
+        known = {**self._functions, **{name.lower(): function for name, function in more.items()}}
+        return Evaluator(known, self.budget)
 
     def value(self, template: Json, *, where: str) -> Json:
         """Return the JSON value with its expressions evaluated, keys too. Raises InvalidRequest naming `where`."""
+        self.budget.spend(NODE)
         if isinstance(template, str):
             return self.text(template, where=where)
         if isinstance(template, list):
@@ -49,17 +65,24 @@ class Evaluator:
         if text.startswith("[["):
             return text[1:]
         if not (text.startswith("[") and text.endswith("]")):
+            self.budget.spend(_WRITING * len(text))
             return text
-        parser = _Parser(text[1:-1], self._functions, where=where)
-        return parser.whole()()
+        if len(text) > _LONGEST:
+            raise InvalidRequest(f"{where}: an expression has at most {_LONGEST:,} characters", target=where)
+        self.budget.spend(CALL + _WRITING * len(text))
+        parser = _Parser(text[1:-1], self._functions, self.budget, where=where)
+        value = parser.whole()()
+        self.budget.spend(_WRITING * parser.weight(value))
+        return value
 
 
 class _Parser:
     """Recursive descent; every rule returns a callable that yields the value."""
 
-    def __init__(self, text: str, functions: Mapping[str, Function], *, where: str) -> None:
+    def __init__(self, text: str, functions: Mapping[str, Function], budget: Budget, *, where: str) -> None:
         self._text = text
         self._functions = functions
+        self._budget = budget
         self._where = where
         self._tokens = self._split()
         self._at = 0
@@ -70,6 +93,13 @@ class _Parser:
         if self._peek():
             raise self._wrong(f"{self._peek()!r} is not expected there")
         return value
+
+    def weight(self, value: Json) -> int:
+        """Return a value's weight. Raises InvalidRequest when it is too large or too deep."""
+        try:
+            return self._budget.weigh(value)
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
 
     def _split(self) -> list[str]:
         tokens, at = [], 0
@@ -131,8 +161,13 @@ class _Parser:
         return lambda: self._run(name, function, arguments if is_lazy else [argument() for argument in arguments])
 
     def _run(self, name: str, function: Function, arguments: Sequence[Json]) -> Json:
+        self._budget.spend(CALL)
         try:
-            return function(*arguments)
+            for argument in arguments:
+                self._budget.pass_over(argument, wholly=name.lower() not in _SHALLOW)
+            value = function(*arguments)
+            self._budget.weigh(value)
+            return value
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             raise self._wrong(f"{name}() cannot be called with these arguments: {error}") from error
 
@@ -152,7 +187,10 @@ class _Parser:
             raise self._wrong(f"there is no property {key!r}; there are {', '.join(owner) or 'none'}")
         if isinstance(owner, list) and isinstance(key, int) and 0 <= key < len(owner):
             return owner[key]
-        raise self._wrong(f"{key!r} cannot be taken out of {type(owner).__name__} {str(owner)[:40]!r}")
+        raise self._wrong(f"{str(key)[:40]!r} cannot be taken out of {type(owner).__name__}")
 
     def _wrong(self, why: str) -> InvalidRequest:
-        return InvalidRequest(f"{self._where}: the expression [{self._text[:200]}] is wrong: {why}", target=self._where)
+        told = why if len(why) <= _TOLD else f"{why[:_TOLD]}..."
+        return InvalidRequest(
+            f"{self._where}: the expression [{self._text[:200]}] is wrong: {told}", target=self._where
+        )
