@@ -8,9 +8,11 @@ import pytest
 from entrepot.core.errors import InvalidRequest, StateConflict
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import groups, workspaces
+from entrepot.domain.authorization import assignments
 from entrepot.domain.deployments import deployments, running
 from entrepot.domain.deployments.records import Target
-from entrepot.domain.hub import Hub
+from entrepot.domain.hub import Hub, Principal
+from entrepot.domain.identity import directory
 from entrepot.server.inner.requests import Requests
 from entrepot.testing.hub import OWNER, close_hub, make_hub
 from tests.deployments.conftest import PROVIDER, Json, Place, body, site_of
@@ -282,6 +284,20 @@ def test_a_deployment_goes_on_in_another_process_with_the_values_it_began_with(t
     assert found(again, "dev")["tags"]["id"] == begun["properties"]["parameters"]["id"]["value"]
     assert not again.documents.lease([running.QUEUE], owner="x/", now=again.clock.now() + 1e6, seconds=1)
     close_hub(again)
+
+
+def test_who_is_switched_off_meanwhile_makes_nothing_more(place: Place) -> None:
+    hub = place.hub
+    body_of_ada = {"displayName": "Ada", "userPrincipalName": "ada@contoso.test"}
+    id = directory.create(hub, OWNER, directory.USER, body_of_ada).body["id"]
+    assignments.assign(hub, OWNER, role="Contributor", assignee=id, scope="/subscriptions/s1")
+    ada = Principal(id, "Ada", tenant=hub.settings.tenant)
+    deployments.create(hub, ada, TARGET, body({"resources": [workspace("never")]}), place.maker)
+    directory.update(hub, OWNER, directory.USER, id, {"accountEnabled": False})
+    place.run()
+    properties = deployments.get(hub, OWNER, TARGET).body["properties"]
+    assert properties["provisioningState"] == "Failed" and "is switched off" in properties["error"]["message"]
+    assert not workspaces.list_(hub, OWNER, "s1", resource_group="rg1").documents
 
 
 @pytest.mark.parametrize(

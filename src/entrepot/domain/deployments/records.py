@@ -5,13 +5,14 @@ Keys: `{scope}/deployments/{name}`, below it `template` and `run`.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from entrepot.core.clock import from_iso, to_iso
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import EntrepotError
 from entrepot.domain import groups
+from entrepot.domain.authorization import delegation
 from entrepot.domain.deployments.parameters import is_secure
 from entrepot.domain.deployments.places import Place, scope_of
 from entrepot.domain.deployments.template import Resource, Template
@@ -110,23 +111,25 @@ def sealed(hub: Hub, target: Target, principal: Principal, template: Template, t
         "template": text,
         "values": template.parameters,
         "place": [place.location, place.now],
-        "principal": [principal.id, principal.name, principal.kind, principal.tenant, principal.via,
-                      list(principal.groups), principal.within],
-    }  # fmt: skip
+        "principal": delegation.remembered(hub, principal),
+        "via": principal.via,
+    }
     return Put(target.run_key, {"sealed": hub.sealer.seal(json.dumps(run), at=target.run_key)})
 
 
 def opened(hub: Hub, target: Target) -> tuple[Principal, Template] | None:
-    """Return by whom and what is deployed; None when nothing runs."""
+    """Return by whom, as it stands now, and what is deployed; None when nothing runs.
+
+    Raises AccessDenied when the account is gone or switched off.
+    """
     document = hub.documents.get(target.run_key)
     if document is None:
         return None
     run = json.loads(hub.sealer.open(document.body["sealed"], at=target.run_key))
-    id, name, kind, tenant, via, members, within = run["principal"]
     location, now = run["place"]
     place = Place(target.subscription, target.resource_group, location, hub.settings.tenant, target.name, now)
-    principal = Principal(id, name, kind, tenant, via, tuple(members), within)
-    return principal, Template(run["template"], None, place, values=run["values"])
+    principal = delegation.recalled(hub, run["principal"], via=f"the deployment {target.name}")
+    return replace(principal, via=run["via"]), Template(run["template"], None, place, values=run["values"])
 
 
 def operations(target: Target, record: Mapping[str, Json]) -> list[Json]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from entrepot.core.clock import to_iso
 from entrepot.core.errors import EntrepotError, InvalidRequest
-from entrepot.domain import audit
+from entrepot.domain import access, audit
 from entrepot.domain.deployments import ordering, records
 from entrepot.domain.deployments.making import Maker, Unknown
 from entrepot.domain.deployments.records import FAILED, RUNNING, SKIPPED, SUCCEEDED, Target
@@ -49,15 +49,21 @@ class Runner:
         told = work.payload
         target = Target(told["subscription"], told["group"], told["name"])
         document = hub.documents.get(target.key)
-        run = records.opened(hub, target)
-        if document is None or run is None:
+        if document is None or hub.documents.get(target.run_key) is None:
             return
         record = document.body
         if record["properties"]["provisioningState"] in records.FINAL:
             hub.documents.commit([Delete(target.run_key), Finish(work)])
             return
-        principal, template = run
-        _Tick(hub, self._maker, target, principal, template, record).go()
+        principal = access.SYSTEM
+        try:
+            run = records.opened(hub, target)
+            if run is None:
+                return
+            principal, template = run
+            _Tick(hub, self._maker, target, principal, template, record).go()
+        except EntrepotError as error:  # who began it is gone, or it was right once, and the server is another one now
+            records.ended(record, state=FAILED, now=hub.clock.now(), error=error)
         changes = [Put(target.key, record, match=document.revision)]
         ended = record["properties"]["provisioningState"]
         if ended in records.FINAL:
@@ -110,9 +116,13 @@ class _Tick:
             return True
         if any(self._state(key) not in (SUCCEEDED, SKIPPED) for key in self.waits[resource.key]):
             return False
+        awaited = self.unknown.get(resource.key)
+        if awaited in self.items and self._state(awaited) not in (SUCCEEDED, SKIPPED):
+            return False
         try:
             return self._made(resource, item)
-        except Unknown:
+        except Unknown as unknown:
+            self.unknown[resource.key] = unknown.id.lower()
             return False
         except EntrepotError as error:
             self._fail(item, error)
