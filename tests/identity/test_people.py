@@ -213,6 +213,40 @@ def test_the_owners_link_signs_one_browser_in_once(house: House) -> None:
     assert jar.status == 401
 
 
+def test_a_link_leads_a_browser_home_wherever_it_came_from(house: House) -> None:
+    robot, base = house.robot(), house.server.file.https_url
+    robot.visit(f"{base}/", Accept="text/html")
+    assert robot.url == f"{base}/login" and robot.status == 200
+    url = house.server.call("POST", "/login/tickets", {}, secure=True).json["url"]
+    robot.visit(url, None, **{"Sec-Fetch-Site": "cross-site", "Accept": "text/html"})
+    assert robot.status == 200 and robot.headers["refresh"] == "0; url=/", "not a redirect, which loses strict cookies"
+    assert robot.headers["referrer-policy"] == "same-origin" and robot.headers["cache-control"] == "no-store"
+    robot.visit(f"{base}/", Accept="text/html")
+    assert "Signed in as" in robot.text and "prefers-color-scheme:dark" in robot.text
+    robot.visit(f"{base}/")
+    assert '"metadata"' in robot.text, "programs are told what this server is"
+
+
+def test_a_link_that_another_page_opens_signs_nobody_in_as_its_maker(house: House, ada: Json) -> None:
+    robot = house.robot()
+    robot.visit(f"{house.server.file.https_url}/login")
+    robot.sign_in(ada["name"], PASSWORD)
+    token = redeem(house, code_for(house, ada))["access_token"]
+    url = house.server.call("POST", "/login/tickets", {}, token=token, secure=True).json["url"]
+    victim = house.robot()
+    victim.visit(url, None, **{"Sec-Fetch-Site": "cross-site"})
+    assert victim.status == 400 and not list(victim.cookies)
+    victim.visit(url, None, **{"Sec-Fetch-Site": "none"})
+    assert victim.status == 200 and list(victim.cookies), "it was not used up"
+
+
+@pytest.mark.parametrize("wanted", ["//evil.test/", "https://evil.test/", "/\\evil.test", "/a\r\nb: c"])
+def test_a_link_leads_to_no_other_place(house: House, wanted: str) -> None:
+    robot, url = house.robot(), house.server.call("POST", "/login/tickets", {}, secure=True).json["url"]
+    robot.visit(f"{url}&{urlencode({'next': wanted})}")
+    assert robot.headers["refresh"] == "0; url=/"
+
+
 def test_a_cookie_changes_nothing_for_other_peoples_pages(house: House) -> None:
     robot = house.robot()
     robot.visit(house.server.call("POST", "/login/tickets", {}, secure=True).json["url"])

@@ -100,12 +100,13 @@ GROUPS = {
     "role deny-assignment": "What is forbidden, whatever roles there are.",
     "run": "Run a command whose Azure and MLflow clients find the server.",
     "status": "Tell whether the server runs.",
+    "open": "Open a browser, signed in as you.",
     "up": "Start the server.",
     "version": "Tell the version.",
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "env", "run", "access", "audit", "secrets")),
+    ("The server", ("up", "down", "status", "open", "env", "run", "access", "audit", "secrets")),
     ("Machine learning", ("ml",)),
     ("As in az: who", ("account", "ad", "login", "logout", "role")),
     ("As in az: what", ("deployment", "group", "provider", "resource", "rest", "tag")),
@@ -207,6 +208,7 @@ COMMANDS = {
     "role deny-assignment create": "Forbid actions to somebody at a scope, whatever roles there are.",
     "run": "Run the command behind -- with the variables that `env` prints, and end as it ends.",
     "status": "Show where the server of this home runs; exit code 3 when it does not.",
+    "open": "Open a browser, signed in as you: its link works once, for five minutes.",
     "up": "Start the server: one process for all roles. Ctrl-C ends it.",
     "version": "Show the versions of Entrepot and Python.",
 }
@@ -269,6 +271,7 @@ OPTIONS = {
     "--max-results": "How many to return at most.",
     "--method": "HTTP method.",
     "--mode": "Mode of the deployment or mount.",
+    "--no-browser": "Print the link instead.",
     "--no-wait": "Return as soon as it has begun.",
     "--only-show-errors": "Print no warnings and no notes.",
     "--os-type": "Operating system.",
@@ -313,6 +316,7 @@ EXAMPLES = {
         "entrepot env --format json",
         'eval "$(entrepot env --az)"',
     ),
+    "open": ("entrepot open", "entrepot open --no-browser"),
     "run": ("entrepot run -- python train.py",),
     "account show": ("entrepot account show --query id -o tsv",),
     "configure": (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from entrepot.cli.call import Call
     from entrepot.cli.parser import Command
 
-BUILT_IN = ("list", "set")  # their functions have an underscore behind
+BUILT_IN = ("list", "open", "set")  # their functions have an underscore behind
 ASSET_VERBS = "archive create download list restore share show update"
 # group: the module in entrepot.cli.commands and the commands it has; a function's name is its command's last word
 MODULES: dict[str, str] = {
@@ -50,6 +50,7 @@ MODULES: dict[str, str] = {
     "configure": "configuring configure",
     "rest": "rest rest",
     "version": "servers version",
+    "open": "opening open",
     "up": "servers up",
     "down": "servers down",
     "status": "servers status",

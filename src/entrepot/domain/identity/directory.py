@@ -227,6 +227,12 @@ def ensure_owner(hub: Hub, owner: Principal) -> None:
             create(hub, access.SYSTEM, USER, body, ours={"isHomeOwner": True}, id=owner.id)
 
 
+def is_owner(hub: Hub, id: str) -> bool:
+    """Say whether this is the owner of the home."""
+    document = by_id(hub, id)
+    return document is not None and bool(document.body["entrepot"].get("isHomeOwner"))
+
+
 def subject_name(issuer: str, subject: str) -> str:
     """Return the name under which somebody from another provider is known here."""
     return digest_of(f"{issuer}\n{subject}".encode())

@@ -39,13 +39,19 @@ def new_ticket(hub: Hub, principal: Principal) -> str:
     return ticket
 
 
-def by_ticket(hub: Hub, ticket: str, *, address: str) -> Holder:
-    """Return whom a ticket is of, once. Raises SignInRefused."""
+def by_ticket(hub: Hub, ticket: str, *, address: str, is_typed: bool) -> Holder:
+    """Return whom a ticket is of, once. Raises SignInRefused.
+
+    `is_typed`: no other site's page led here. Such a page could sign its reader in as somebody else, whose link it
+    has; the owner of the home is nobody else.
+    """
 
     def check() -> str:
         document = hub.documents.get(_ticket_key(ticket))
         if document is None or document.body["expires"] <= hub.clock.now():
             raise SignInRefused("invalid_grant", 70008, "This link was used already, or is too old")
+        if not is_typed and not directory.is_owner(hub, document.body["principal"]):
+            raise SignInRefused("invalid_grant", 70008, "Another page led here: paste the link, if it is yours")
         try:
             hub.documents.commit([Delete(document.key, match=document.revision)])
         except RevisionMismatch:

@@ -11,7 +11,8 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;color:#1b1b1b}"
     "h1{font-size:1.3rem}label{display:block;margin:.8rem 0 .2rem}input{font:inherit;width:100%;box-sizing:border-box;"
     "padding:.5rem}button{font:inherit;padding:.5rem 1rem;margin:1.2rem .6rem 0 0}.error{color:#a4262c}"
-    "@media(prefers-color-scheme:dark){body{color:#eee;background:#1b1b1b}.error{color:#f1707b}}"
+    ":root{color-scheme:light dark}a{color:#0b57a4}pre{overflow:auto}"
+    "@media(prefers-color-scheme:dark){body{color:#eee;background:#1b1b1b}.error{color:#f1707b}a{color:#8ab9f1}}"
 )
 _SUBMIT = "document.forms[0].submit()"
 
@@ -62,7 +63,7 @@ def sign_in(*, why: str, error: str = "", name: str = "", targets: Sequence[str]
         '<label for="p">Password</label><input id="p" name="password" type="password" '
         'autocomplete="current-password" required>'
         '<button name="do" value="signin">Sign in</button></form>'
-        "<p>The owner of this server gets a link: <code>entrepot rest -m post -u /login/tickets</code>.</p>"
+        "<p>The owner of this server gets a link: <code>entrepot open</code>.</p>"
     )
     return page("Sign in to Entrepot", body, status=status, form_targets=targets)
 
@@ -100,6 +101,27 @@ def form_post(target: str, fields: Mapping[str, str], *, origin: str, headers: t
         f"<script>{_SUBMIT}</script>"
     )
     return page("Signed in", body, headers=headers, form_targets=(origin,), runs_script=True)
+
+
+def onward(place: str, *, headers: tuple[Header, ...] = ()) -> Answer:
+    """Answer a page that goes on to a path of ours by itself.
+
+    A redirect would not do: when another site or a file led here, browsers keep the cookie just set from it.
+    """
+    body = f'<p><a href="{escape(place)}">Go on</a></p>'
+    return page("Signed in", body, headers=(*headers, (b"refresh", f"0; url={place}".encode())))
+
+
+def home(*, account: str, version: str) -> Answer:
+    """Answer the first page of who is signed in."""
+    body = (
+        f"<p>Signed in as <strong>{escape(account)}</strong> to Entrepot {escape(version)}.</p>"
+        "<p>There are no pages for models, jobs and endpoints yet: the command line, <code>az</code> and the SDK work "
+        "with all of them.</p>"
+        "<pre>entrepot ml registry list -o table\nentrepot ml job list -o table\nentrepot -h</pre>"
+        '<p><a href="/openapi.json">What can be asked over HTTP</a> · <a href="/logout">Sign out</a></p>'
+    )
+    return page("Entrepot", body)
 
 
 def message(title: str, text: str, *, status: int = 200, headers: tuple[Header, ...] = ()) -> Answer:

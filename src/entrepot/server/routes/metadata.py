@@ -7,10 +7,6 @@ from entrepot.wire.clouds import cloud, workspace_services
 _PUBLIC = "clients read it before they sign in; it tells addresses only"
 
 
-def _root(call: Call) -> Answer:
-    return reply({"name": "Entrepot", "version": call.site.version, "metadata": call.url("/metadata/endpoints")})
-
-
 def _health(call: Call) -> Answer:
     return reply({"status": "ok", "version": call.site.version})
 
@@ -27,7 +23,6 @@ def _services(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/", None, _root, inline=True, reason=_PUBLIC, is_anonymous=True),
     Route("GET", "/health", None, _health, inline=True, reason=_PUBLIC, is_anonymous=True),
     Route("GET", "/metadata/endpoints", None, _endpoints, inline=True, reason=_PUBLIC, is_anonymous=True),
     Route("GET", "/discovery/{rest:rest}", None, _services, inline=True, reason=_PUBLIC, is_anonymous=True),

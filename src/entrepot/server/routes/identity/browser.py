@@ -112,8 +112,10 @@ def _login(call: Call) -> Answer:
     """Sign a browser in with a ticket that the command line made, or with a password."""
     try:
         if ticket := call.query.get("ticket"):
-            holder = people.by_ticket(call.hub, ticket, address=call.address)
-            return _entered(call, people.open_browser(call.hub, holder, request_id=call.request_id).token)
+            is_typed = browsers.is_own(call.headers, call.origins.api_hosts)
+            holder = people.by_ticket(call.hub, ticket, address=call.address, is_typed=is_typed)
+            cookie = people.open_browser(call.hub, holder, request_id=call.request_id).token
+            return pages.onward(_next(call), headers=_cookie_headers(call, cookie))
         form = _form(call)
         browser, cookie, error = _present(call, form)
     except SignInRefused as refused:
@@ -125,10 +127,15 @@ def _login(call: Call) -> Answer:
 
 
 def _entered(call: Call, cookie: str) -> Answer:
-    wanted = call.query.get("next", "/")
-    place = wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
-    headers = ((b"location", place.encode("ascii", "ignore")), *_cookie_headers(call, cookie))
+    headers = ((b"location", _next(call).encode()), *_cookie_headers(call, cookie))
     return Answer(303, b"", headers, security=pages.security())
+
+
+def _next(call: Call) -> str:
+    """Return the path on this server to which the browser goes when it is signed in."""
+    wanted = call.query.get("next", "/").encode("ascii", "ignore").decode()
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if is_ours else "/"
 
 
 def _logout(call: Call) -> Answer:
