@@ -15,7 +15,7 @@ from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain import environments, gallery, registries
 from entrepot.domain.assets import catalog
 from entrepot.domain.hub import Hub
-from entrepot.store.documents import Document, Work
+from entrepot.store.documents import Document, Finish, Work
 from entrepot.testing.hub import OWNER, close_hub, make_hub, upload
 
 CONDA = "dependencies:\n- python=3.11\n- pip:\n  - numpy==1.26\n"
@@ -49,7 +49,7 @@ class Bench:
         self.built.add(key)
         with self._guard:
             self._running -= 1
-        if "numpy==9" in key:
+        if "numpy==9" in f"{key}{spec.image}":
             raise BuildFailed("numpy==9 cannot be had")
         return Prepared("id", Path("/py"), Path("/bin"), ("python 3.11.4 instead of 3.11.2",), is_cached=is_cached)
 
@@ -197,3 +197,31 @@ def test_without_a_backend_it_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no compute backend"):
         environments.ready(bare, environment(bare), log=lambda _: None)
     close_hub(bare)
+
+
+def test_creating_a_failed_environment_again_builds_it_anew_and_one_that_succeeded_not(hub: Hub, bench: Bench) -> None:
+    first = environment(hub, condaFile="dependencies: [numpy==9]")
+    (item,) = queued(hub)
+    environments.build(hub, item)
+    hub.documents.commit([Finish(item)])
+    again = environment(hub, condaFile="dependencies: [numpy==9]")
+    assert (again.revision, again.body["entrepot"]["build"]["state"]) == (first.revision, "Queued")
+    assert len(queued(hub)) == 1
+    environment(hub, condaFile="dependencies: [numpy==9]")  # it waits already
+    assert queued(hub) == []
+
+    environment(hub, "good", condaFile=CONDA)
+    (item,) = queued(hub)
+    environments.build(hub, item)
+    hub.documents.commit([Finish(item)])
+    assert environment(hub, "good", condaFile=CONDA).body["entrepot"]["build"]["state"] == "Succeeded"
+    assert queued(hub) == []
+
+
+def test_an_image_that_a_job_failed_to_get_is_tried_anew_when_it_is_created_again(hub: Hub, bench: Bench) -> None:
+    document = environment(hub, condaFile=None, image="numpy==9")
+    with pytest.raises(BuildFailed):
+        environments.ready(hub, document, log=lambda _: None)
+    assert build_of(hub)["state"] == "Failed"
+    environment(hub, image="numpy==9")
+    assert (build_of(hub)["state"], len(queued(hub))) == ("Queued", 1)

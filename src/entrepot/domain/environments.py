@@ -35,17 +35,20 @@ _FLUSH_S = 1.0
 
 
 def build_items(hub: Hub, ref: AssetRef, body: Json) -> list[Change]:
-    """Return the changes that have a new environment built, when there is something to build and builds are wished."""
+    """Return the changes that have an environment built, when there is something to build and builds are wished.
+
+    Nothing is built that was, or is being; what failed is built anew, as the cause may be gone.
+    """
     is_curated = ref.scope.key == f"registries/{PUBLIC_REGISTRY}"  # built when first used: a first start stays quick
     if ref.kind is not ENVIRONMENT or is_curated or not hub.settings.environment_builds_at_create:
         return []
     properties = body["properties"]
-    if not properties.get("condaFile") and not properties.get("build"):
-        return []
     digest = body["entrepot"]["build"]["digest"]
     known = hub.documents.get(f"builds/{digest}")
     if known is not None and known.body["state"] in (QUEUED, BUILDING, SUCCEEDED):
         return []
+    if known is None and not properties.get("condaFile") and not properties.get("build"):
+        return []  # an image alone is built when it is first used
     queued = {"state": QUEUED, "log": "", "substitutions": [], "environment": ref.id}
     match = 0 if known is None else known.revision
     return [Put(f"builds/{digest}", queued, match=match), Enqueue(QUEUE, digest, {"key": ref.key})]

@@ -1,8 +1,8 @@
 """Publishing drafts: all of them become visible in one commit, or none does.
 
 The commit holds the versions, their containers' latest and next version, the audit entries, the lineage edges, and the
-work that follows: a copy to each region, a build. Publishing the same again changes nothing; other content is a
-conflict. Many publishers at once end with one version.
+work that follows: a copy to each region, a build. Publishing the same again changes nothing, but that a build that
+failed is made anew; other content is a conflict. Many publishers at once end with one version.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Order:
 
 
 Outcome = list[tuple[Document, bool]]
-_Found = dict[str, tuple[Document | None, bool]]
+_Found = dict[str, Document | None]
 
 
 def publish(hub: Hub, principal: Principal, drafts: Sequence[Draft], *, request_id: str = "") -> Outcome:
@@ -101,23 +101,27 @@ def _commit(hub: Hub, orders: Sequence[Order], *, trusts_drafts: bool) -> list[O
     return [
         found
         if isinstance(found, AlreadyExists)
-        else [(kept or written[key], is_new) for key, (kept, is_new) in found.items()]
+        else [(written.get(key) or _kept(existing), existing is None) for key, existing in found.items()]
         for found in results
     ]
+
+
+def _kept(existing: Document | None) -> Document:
+    assert existing is not None  # what was not there is written
+    return existing
 
 
 def _ordered(
     hub: Hub, order: Order, shelves: dict[str, Shelf], changes: list[Change], now: float, *, trusts_drafts: bool
 ) -> _Found:
-    """Add what one caller's order changes; return for each draft the document that stays, and whether it is new."""
+    """Add what one caller's order changes; return for each draft the document that was there already."""
     found: _Found = {}
     for draft in order.drafts:
         shelf = _shelf(hub, order.principal, draft, shelves, now)
         is_new = trusts_drafts and draft.is_probably_new  # a wrong guess fails the commit, and is made good
         existing = None if is_new else hub.documents.get(draft.ref.key)
-        made = _changes_of(hub, order, draft, existing, shelf, now)
-        changes += made
-        found[draft.ref.key] = (None if made else existing, existing is None)
+        changes += _changes_of(hub, order, draft, existing, shelf, now)
+        found[draft.ref.key] = existing
     return found
 
 
@@ -203,7 +207,8 @@ def _updated(
     differing = comparison.differences(body, draft)
     if differing:
         raise comparison.conflict(draft, differing, shelf.next_version)
-    return updated(hub, principal, existing, comparison.updates(body["properties"], draft), shelf, now)
+    changes = updated(hub, principal, existing, comparison.updates(body["properties"], draft), shelf, now)
+    return [*changes, *environments.build_items(hub, draft.ref, body)]
 
 
 def updated(
