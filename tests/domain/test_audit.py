@@ -3,20 +3,22 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from entrepot.core.clock import from_iso
-from entrepot.core.errors import AccessDenied, InvalidRequest, StateConflict
+from entrepot.core.errors import AccessDenied, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import ENVIRONMENT, registry_action
 from entrepot.domain import access, audit, registries
 from entrepot.domain.assets import catalog
 from entrepot.domain.audit import retention, sealing, verifying
+from entrepot.domain.audit.notes import Notes
 from entrepot.domain.audit.sealing import Notary
 from entrepot.domain.audit.search import Query, entries, exported
-from entrepot.domain.authorization import assignments
+from entrepot.domain.authorization import assignments, denials
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Append, Put
 from entrepot.testing.hub import OWNER, close_hub, make_hub
@@ -62,8 +64,7 @@ def test_an_untouched_trail_verifies(hub: Hub, notary: Notary) -> None:
     found = verifying.verify(hub, notary)
     assert (found.problems, found.seals, found.unsealed) == ([], 3, 0)
     assert found.entries == len(audit.entries(hub))
-    access.note(hub, OWNER, registries.READ, CONTOSO.key)
-    hub.notes.write(hub.documents)
+    access.record(hub, OWNER, registries.READ, CONTOSO.key)
     assert verifying.verify(hub, notary).unsealed == 1
     assert sealing.seal(hub, notary) == 1
     assert verifying.verify(hub, notary).unsealed == 0
@@ -194,7 +195,7 @@ def test_who_reads_a_registrys_entries_sees_no_others(hub: Hub) -> None:
 
 def test_notes_are_written_together_counted_and_kept_when_the_database_fails(hub: Hub) -> None:
     for _ in range(5):
-        access.note(hub, OWNER, registries.READ, CONTOSO.key)
+        access.sightless(hub, OWNER, registries.READ, "/registries/contoso")
 
     class Broken:
         def commit(self, changes: object) -> None:
@@ -205,6 +206,67 @@ def test_notes_are_written_together_counted_and_kept_when_the_database_fails(hub
     hub.notes.write(hub.documents)
     newest = audit.entries(hub, newest=True, limit=1)[0].body
     assert (newest["action"], newest["count"]) == (registries.READ, 5)
+
+
+def test_a_flood_of_refusals_is_counted_and_hides_nothing(hub: Hub) -> None:
+    watch = [0.0]
+    notes = Notes(told_per_minute=10, clock=lambda: watch[0])
+    flooded = replace(hub, notes=notes)
+    other = Principal(id="33333333-3333-3333-3333-333333333333", name="Ada")
+    before = len(audit.entries(hub))
+    for number in range(500):
+        ref = AssetRef(CONTOSO, ENVIRONMENT, f"e{number}", "1")
+        with pytest.raises(NotFound):
+            catalog.get(flooded, STRANGER, ref)
+        with pytest.raises(AccessDenied):
+            catalog.create(flooded, STRANGER, ref, {"image": "x"})
+    with pytest.raises(NotFound):
+        catalog.get(flooded, other, AssetRef(CONTOSO, ENVIRONMENT, "e0", "1"))
+    notes.note(audit.entry(OWNER, "secrets/told", target="/", now=hub.clock.now()))
+    notes.write(hub.documents)
+    told = audit.entries(hub)[before:]
+    assert len(told) == 12 and {told[-1].body["action"], told[-2].body["principal"]["name"]} == {"secrets/told", "Ada"}
+    watch[0] = 61.0
+    notes.write(hub.documents)
+    told = audit.entries(hub)[before:]
+    assert len(told) == 14, "one more for each action"
+    counts = dict.fromkeys(("read", "write"), 0)
+    for one in told:
+        if one.body["principal"]["id"] == STRANGER.id:
+            assert one.body["outcome"] == audit.DENIED
+            counts[one.body["action"].rpartition("/")[2]] += one.body.get("count", 1)
+    assert counts == {"read": 500, "write": 500}
+    assert told[-1].body["details"]["first"]["target"].startswith("azureml://registries/contoso/")
+    with pytest.raises(NotFound):
+        catalog.get(flooded, STRANGER, AssetRef(CONTOSO, ENVIRONMENT, "e0", "1"))
+    notes.write(hub.documents)
+    assert "e0" in audit.entries(hub)[-1].body["target"], "the next minute is told again"
+
+
+def test_what_was_counted_is_written_at_the_end(hub: Hub) -> None:
+    notes = Notes(told_per_minute=0)
+    access.sightless(replace(hub, notes=notes), STRANGER, registries.READ, "/registries/contoso")
+    notes.write(hub.documents)
+    before = len(audit.entries(hub))
+    notes.write(hub.documents, is_last=True)
+    assert [one.body["count"] for one in audit.entries(hub)[before:]] == [1]
+
+
+def test_a_refusal_deep_within_tells_of_its_request(hub: Hub) -> None:
+    with audit.answering("request-7"), pytest.raises(NotFound):
+        catalog.get(hub, STRANGER, AssetRef(CONTOSO, ENVIRONMENT, "e", "1"))
+    hub.notes.write(hub.documents)
+    assert audit.entries(hub)[-1].body["requestId"] == "request-7"
+
+
+def test_a_hidden_deny_assignment_is_asked_for_and_noted(hub: Hub) -> None:
+    denied = {"denyAssignmentName": "freeze", "permissions": [{"actions": ["*/write"]}], "principals": [{"id": "x"}]}
+    denials.put(hub, OWNER, "registries/contoso", "freeze", denied)
+    with pytest.raises(NotFound):
+        denials.get(hub, STRANGER, "freeze")
+    hub.notes.write(hub.documents)
+    newest = audit.entries(hub)[-1].body
+    assert (newest["action"], newest["outcome"]) == (denials.READ, audit.DENIED)
 
 
 def test_two_processes_seal_one_chain(hub: Hub, notary: Notary, tmp_path: Path) -> None:

@@ -294,7 +294,8 @@ def wrongs(person: Person, operation: Operation, got: Outcome, owners: Outcome) 
     if got.is_write:
         return "wrote"
     if got.status in REFUSED:
-        return "" if got.status != 403 or got.is_traced else "left no trace in the audit trail"
+        is_told = got.is_traced or owners.status == 404  # where nothing is, nothing was denied
+        return "" if is_told else "left no trace in the audit trail"
     if operation.method != "GET":
         return "was not refused"
     hidden = [id for id in shown(got.body) if not is_within(id, SCOPES[person.scope])]
@@ -309,6 +310,7 @@ PEOPLE = [Person(role, scope) for role in ROLES for scope in SCOPES] + [
 
 def test_every_role_at_every_scope_gets_what_is_documented_on_every_route(house: House) -> None:
     people = [arrived(house, person) for person in PEOPLE]
+    house.composition.site.hub.notes.told_per_minute = 1_000_000
     house.store.is_armed = True
 
     async def wrong() -> list[str]:

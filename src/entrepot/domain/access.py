@@ -14,6 +14,7 @@ from entrepot.domain.authorization.holdings import EVERYBODY, MEMBERS
 from entrepot.domain.authorization.places import scope_key_of, show_scope
 from entrepot.domain.authorization.roles import BUILT_IN_ROLES, narrowest_role
 from entrepot.domain.hub import Hub, Principal
+from entrepot.store.documents import Append
 
 Json = Any
 
@@ -27,7 +28,7 @@ __all__ = [
     "asset_action",
     "coverage",
     "holders_of",
-    "note",
+    "record",
     "require",
     "require_visible",
     "scope_key_of",
@@ -112,8 +113,11 @@ def require(
         return
     shown = target or arm_scope(hub, scope_key)
     now = hub.clock.now()
-    note = audit.record(principal, action, target=shown, outcome=audit.DENIED, request_id=request_id, now=now)
-    hub.documents.commit([note])
+    told = audit.entry(principal, action, target=shown, outcome=audit.DENIED, request_id=request_id, now=now)
+    if hub.notes.admits(told):
+        hub.documents.commit([Append(audit.STREAM, told)])
+    else:
+        hub.notes.note(told)
     raise AccessDenied(_refusal(hub, principal, action, scope_key, shown), target=shown)
 
 
@@ -129,10 +133,11 @@ def sightless(hub: Hub, principal: Principal, action: str, target: str) -> None:
     hub.notes.note(audit.entry(principal, action, target=target, outcome=audit.DENIED, now=hub.clock.now()))
 
 
-def note(hub: Hub, principal: Principal, action: str, scope_key: str, *, request_id: str = "") -> None:
-    """Have an act that writes nothing, such as telling a secret, in the audit trail soon."""
+def record(hub: Hub, principal: Principal, action: str, scope_key: str, *, request_id: str = "") -> None:
+    """Have an act that writes nothing, such as telling a secret, in the audit trail before it is done."""
     now = hub.clock.now()
-    hub.notes.note(audit.entry(principal, action, target=arm_scope(hub, scope_key), now=now, request_id=request_id))
+    target = arm_scope(hub, scope_key)
+    hub.documents.commit([audit.record(principal, action, target=target, now=now, request_id=request_id)])
 
 
 def asset_action(scope_key: str, kind: Kind, verb: str) -> str:

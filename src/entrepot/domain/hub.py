@@ -8,7 +8,7 @@ from entrepot.compute.backend import ComputeBackend
 from entrepot.core.clock import Clock
 from entrepot.core.ids import Region
 from entrepot.core.settings import Settings
-from entrepot.domain.audit import Notes
+from entrepot.domain.audit.notes import Notes
 from entrepot.domain.authorization.grants import Grants
 from entrepot.domain.concurrency.combining import Combiner
 from entrepot.domain.concurrency.locks import Locks

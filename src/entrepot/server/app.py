@@ -89,7 +89,7 @@ class Application:
             if self._site.authenticator.may_wait(scope["headers"]):
                 return None
             route, call = self._called(scope, request_id, origins)
-            answer = route.handler(call)
+            answer = _handled(route, call)
         except Exception as error:
             answer = _failed(error, request_id, scope)
         self._requests.count(scope, answer.status, began)
@@ -129,7 +129,7 @@ class Application:
     def _run(self, request: "_Apart") -> None:
         try:
             route, call = self._called_apart(request)
-            answer = route.handler(call)
+            answer = _handled(route, call)
         except Exception as error:
             answer = _failed(error, request.id, request.scope)
         self._deliver([(request, answer)])
@@ -138,7 +138,8 @@ class Application:
         try:
             route, call = self._called_apart(request)
             assert isinstance(route.handler, Gathered)
-            return request, route.handler, route.handler.prepare(call)
+            with audit.answering(call.request_id):
+                return request, route.handler, route.handler.prepare(call)
         except Exception as error:
             self._deliver([(request, _failed(error, request.id, request.scope))])
             return None
@@ -208,7 +209,7 @@ class Application:
         elif scope["method"] not in ("GET", "HEAD"):
             call.body = await _read_body(receive, call.headers, self.settings.body_limit_bytes)
         pool = self._waiters if route.is_long or route.takes_stream else self._writers
-        return await loop.run_in_executor(pool, route.handler, call)
+        return await loop.run_in_executor(pool, _handled, route, call)
 
     def _called(self, scope: Scope, request_id: str, origins: Origins) -> tuple[Route, Call]:
         """Return the route and the call of its handler, by whom it is. Raises EntrepotError."""
@@ -357,6 +358,11 @@ async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit_byt
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _handled(route: Route, call: Call) -> Answer:
+    with audit.answering(call.request_id):
+        return route.handler(call)
 
 
 def _failed(error: Exception, request_id: str, scope: Scope) -> Answer:

@@ -3,12 +3,13 @@
 Here is recording; searching is in `search.py`, the seals that make changes show in `sealing.py`.
 """
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from entrepot.core.clock import to_iso
-from entrepot.store.documents import Append, DocumentStore, Entry
+from entrepot.store.documents import Append, Entry
 
 if TYPE_CHECKING:
     from entrepot.domain.hub import Hub, Principal
@@ -20,48 +21,18 @@ ALLOWED = "allowed"
 DENIED = "denied"
 UNAUTHENTICATED = "unauthenticated"
 
-_MOST_WAITING = 1000
+_REQUEST: ContextVar[str] = ContextVar("request", default="")
+"""The request that is being answered, for entries of refusals deep within it."""
 
 
-class Notes:
-    """Entries on their way to the trail that nobody waits for: refused reads, and writes that come by the thousand.
-
-    The same again before it is written is counted, not repeated, so that asking is not a way to fill the disk. Other
-    writes and their refusals are in the trail before they are answered; they do not come here.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[tuple[str, str, str], dict[str, Json]] = {}
-        self._lost = 0
-
-    def note(self, entry: dict[str, Json]) -> None:
-        """Remember an entry until the next `write`."""
-        which = (entry["principal"]["id"], entry["action"], entry["target"])
-        with self._lock:
-            known = self._waiting.get(which)
-            if known is not None:
-                known["count"] = known.get("count", 1) + 1
-            elif len(self._waiting) < _MOST_WAITING:
-                self._waiting[which] = entry
-            else:
-                self._lost += 1
-
-    def write(self, documents: DocumentStore) -> None:
-        """Append what was noted since the last time, in one commit; when there were too many, how many more."""
-        with self._lock:
-            waiting, self._waiting, lost, self._lost = self._waiting, {}, self._lost, 0
-        if not waiting:
-            return
-        entries = list(waiting.values())
-        if lost:
-            entries[-1]["more"] = lost
-        try:
-            documents.commit([Append(STREAM, entry) for entry in entries])
-        except BaseException:
-            for entry in entries:
-                self.note(entry)
-            raise
+@contextmanager
+def answering(request_id: str) -> Iterator[None]:
+    """Let entries that are made meanwhile, on this thread, tell of this request."""
+    token = _REQUEST.set(request_id)
+    try:
+        yield
+    finally:
+        _REQUEST.reset(token)
 
 
 def entry(
@@ -84,7 +55,7 @@ def entry(
         "action": action,
         "target": target,
         "outcome": outcome,
-        "requestId": request_id,
+        "requestId": request_id or _REQUEST.get(),
     }
     if details is not None:
         told["details"] = details

@@ -42,11 +42,11 @@ class Auditor:
         while not self._stopping.wait(_NOTES_S):
             rounds += 1
             self._round(seals=rounds % _SEAL_EVERY == 0)
-        self._round(seals=True)
+        self._round(seals=True, is_last=True)
 
-    def _round(self, *, seals: bool) -> None:
+    def _round(self, *, seals: bool, is_last: bool = False) -> None:
         try:
-            self._hub.notes.write(self._hub.documents)
+            self._hub.notes.write(self._hub.documents, is_last=is_last)
             if seals:
                 sealing.seal(self._hub, self._notary)
         except Exception:

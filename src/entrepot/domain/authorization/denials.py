@@ -53,7 +53,10 @@ def put(
 def get(hub: Hub, principal: Principal, name: str) -> Document:
     """Return a deny assignment. Raises NotFound, also for what the principal may not see."""
     document = hub.documents.get(f"{DENIALS}/{name.lower()}") if "/" not in name else None
-    if document is None or not access.allowed(hub, principal, READ, document.body["entrepot"]["scopeKey"]):
+    if document is not None and not access.allowed(hub, principal, READ, document.body["entrepot"]["scopeKey"]):
+        access.sightless(hub, principal, READ, document.body["id"])
+        document = None
+    if document is None:
         raise NotFound(f"There is no deny assignment {name}")
     return document
 

@@ -1,9 +1,11 @@
 """Requests that the server sends to itself, past sockets but through the same routes: a deployment's resources."""
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 from entrepot.core.errors import NotFound, RouteNotFound
+from entrepot.domain import audit
 from entrepot.domain.hub import Principal
 from entrepot.server.calls import Call
 from entrepot.server.routing import MethodNotAllowed
@@ -46,5 +48,6 @@ class Requests:
         route, params = site.router.match(method, path)
         data = b"" if body is None else json.dumps(body).encode()
         origins = site.addresses.origins("https")
-        answer = route.handler(Call(site, method, path, params, b"", {}, principal, request_id, origins, data))
+        with audit.answering(request_id) if request_id else nullcontext():
+            answer = route.handler(Call(site, method, path, params, b"", {}, principal, request_id, origins, data))
         return json.loads(answer.body) if answer.body else None

@@ -59,7 +59,7 @@ def _list_keys(call: Call) -> Answer:
     scope = workspace_of(call)
     document = workspaces.get(call.hub, call.principal, scope)
     access.require(call.hub, call.principal, LIST_KEYS, scope.key, request_id=call.request_id)
-    access.note(call.hub, call.principal, LIST_KEYS, scope.key, request_id=call.request_id)
+    access.record(call.hub, call.principal, LIST_KEYS, scope.key, request_id=call.request_id)
     return reply(keys(document.body["properties"].get("storageAccount") or ""))
 
 
