@@ -21,7 +21,7 @@ def prepared(hub: Hub, scope: RegistryScope, name: str, version: str, image: str
 @contextmanager
 def statements(hub: Hub) -> Iterator[list[str]]:
     """Note the statements that the writer of SQLite runs."""
-    writer: Any = hub.documents._database._writer_connection  # type: ignore[attr-defined]
+    writer: Any = hub.documents._database._writer  # type: ignore[attr-defined]
     seen: list[str] = []
     writer.set_trace_callback(seen.append)
     try:

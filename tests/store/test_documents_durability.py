@@ -1,5 +1,6 @@
 """What was acknowledged survives `kill -9`, and nothing half-made is ever seen. Processes share one database."""
 
+import contextlib
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ import pytest
 from entrepot.core.errors import NoRoom, RevisionMismatch, Unavailable
 from entrepot.store.documents import ABSENT, Append, Change, DocumentStore, Enqueue, Facet, Finish, Link, Put
 from entrepot.store.sql import open_documents
+from entrepot.store.sql_sqlite import _Job
 
 # Four threads commit numbered groups of changes; a line on stdout says that one has been acknowledged.
 WRITER = """
@@ -113,7 +115,7 @@ def documents(file: Path) -> Iterator[DocumentStore]:
 
 def test_sqlite_writes_ahead_and_syncs_every_commit(file: Path, documents: DocumentStore) -> None:
     # Pragmas are the connection's own, so ask the writer's: the one that a commit's work runs on.
-    writer = documents._database._writer_connection  # type: ignore[attr-defined]
+    writer = documents._database._writer  # type: ignore[attr-defined]
     assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
     assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -137,10 +139,7 @@ def test_of_a_group_only_the_failed_commit_is_undone(file: Path, documents: Docu
     threads = [threading.Thread(target=commit, args=(number,)) for number in range(10)]
     for thread in threads:
         thread.start()
-    # The writer holds the first: 9 wait, or fewer when it woke late and took some of them with the first.
-    end = time.monotonic() + 2
-    while documents._database._jobs.qsize() < 9 and time.monotonic() < end:  # type: ignore[attr-defined]
-        time.sleep(0.001)
+    wait_for_waiting(documents, 9)  # the first leads, and is held up
     other.execute("ROLLBACK")
     other.close()
     for thread in threads:
@@ -150,9 +149,56 @@ def test_of_a_group_only_the_failed_commit_is_undone(file: Path, documents: Docu
     assert sorted(entry.body for entry in documents.read("s")) == [0, 2, 4, 6, 8]
 
 
+def test_a_caller_that_is_interrupted_while_it_waits_holds_nobody_up(
+    file: Path, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C takes back what nobody has begun; whoever was to lead the next group still does."""
+    interrupted, wait = threading.Event(), _Job.wait
+
+    def wait_for_ctrl_c(job: _Job[object]) -> None:
+        if threading.current_thread().name not in ("waits", "leads"):
+            return wait(job)
+        if threading.current_thread().name == "leads":
+            wait(job)
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    def commit(key: str) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            documents.commit([Put(key, {})])
+
+    monkeypatch.setattr(_Job, "wait", wait_for_ctrl_c)
+    documents.commit([Put("k/0", {})])
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    threads = [threading.Thread(target=commit, args=(f"k/{name}",), name=name) for name in ("first", "leads", "last")]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_for_waiting(documents, number)
+    commit_of_waits = threading.Thread(target=commit, args=("k/waits",), name="waits")
+    commit_of_waits.start()
+    commit_of_waits.join(30)
+    other.execute("ROLLBACK")
+    other.close()
+    for thread in threads:
+        thread.join(30)
+    assert interrupted.is_set()
+    assert {document.key for document in documents.scan("k/").documents} == {"k/0", "k/first", "k/leads", "k/last"}
+    documents.commit([Put("k/after", {})])
+
+
+def wait_for_waiting(documents: DocumentStore, count: int) -> None:
+    """Return when so many commits wait behind the one that leads."""
+    database = documents._database  # type: ignore[attr-defined]
+    end = time.monotonic() + 60
+    while not (database._is_led and len(database._waiting) == count):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def test_a_full_disk_is_no_room_and_leaves_the_store_usable(documents: DocumentStore) -> None:
     documents.commit([Put("k", {})])
-    writer = documents._database._writer_connection  # type: ignore[attr-defined]
+    writer = documents._database._writer  # type: ignore[attr-defined]
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
     with pytest.raises(NoRoom):

@@ -1,7 +1,8 @@
-"""SQLite under the document store: a connection per reading thread, and one writer thread that commits in groups.
+"""SQLite under the document store: a connection per reading thread, and one for writing that commits in groups.
 
-A point read takes 0.01 ms, so it runs in the caller's thread. Writers wait for one thread, which applies everything
-that is waiting in one transaction, each caller's part in a SAVEPOINT of its own, and pays for one fsync.
+A point read takes 0.01 ms, so it runs in the caller's thread. Of the callers that write, one leads: it applies all that
+is waiting in one transaction, and pays for one fsync; what came meanwhile is led by the first that brought it. A thread
+that only writes would cost each caller two hand-overs of the interpreter, dearer than the statements.
 """
 
 import sqlite3
@@ -9,7 +10,6 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from entrepot.core.errors import EntrepotError, NoRoom, Unavailable
@@ -26,15 +26,16 @@ _CHECKPOINT_PAGES = 4000  # 16 MB: pages that many commits change are moved into
 
 
 class _Job(Generic[T]):
-    """A caller's part of a group: runs in the writer thread, waits in the caller's."""
+    """A caller's part of a group, and what became of it."""
 
-    __slots__ = ("_done", "_error", "_result", "_work")
+    __slots__ = ("_error", "_result", "_turn", "_work", "leads")
 
     def __init__(self, work: Callable[[Session], T]) -> None:
         self._work = work
         self._error: BaseException | None = None
-        self._done = threading.Lock()  # a latch: cheaper than an Event, and one caller waits
-        self._done.acquire()
+        self._turn = threading.Lock()  # a latch: cheaper than an Event, and one caller waits
+        self._turn.acquire()
+        self.leads = False  # its caller commits the next group
 
     def run(self, session: Session) -> None:
         self._result = self._work(session)
@@ -46,11 +47,14 @@ class _Job(Generic[T]):
     def has_failed(self) -> bool:
         return self._error is not None
 
-    def release(self) -> None:
-        self._done.release()
+    def wake(self) -> None:
+        self._turn.release()
 
-    def wait(self) -> T:
-        self._done.acquire()
+    def wait(self) -> None:
+        """Return when the job is done, or its caller is to lead."""
+        self._turn.acquire()
+
+    def result(self) -> T:
         if self._error is not None:
             raise self._error
         return self._result
@@ -79,11 +83,12 @@ class SqliteDatabase:
         self._local = threading.local()
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._waiting: list[_Job[Any]] = []
+        self._is_led = False  # a caller writes, and will pass on to the first that waits
+        self._idle = threading.Condition(self._lock)
         self._is_closed = False
-        self._writer_connection = self._connect()
-        self._writer = threading.Thread(target=self._write, name="entrepot-writer", daemon=True)
-        self._writer.start()
+        self._writer = self._connect()
+        self._session = _SqliteSession(self._writer)
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run a reading statement on this thread's connection."""
@@ -93,13 +98,22 @@ class SqliteDatabase:
             raise _told(error) from error
 
     def transact(self, work: Callable[[Session], T]) -> T:
-        """Run work in a transaction, in the writer thread, grouped with what else is waiting; return its result."""
+        """Run work in a transaction, grouped with what else is waiting, in this or another caller's thread."""
         job = _Job(work)
-        with self._lock:  # so that no job can slip in behind close()
+        with self._lock:
             if self._is_closed:
                 raise Unavailable("The document store is closed")
-            self._jobs.put(job)
-        return job.wait()
+            self._waiting.append(job)
+            job.leads, self._is_led = not self._is_led, True
+        try:
+            if not job.leads:
+                job.wait()
+        except BaseException:  # Ctrl-C while it waited
+            self._leave(job)
+            raise
+        if job.leads:
+            self._lead(job)
+        return job.result()
 
     def watch(self, woken: Callable[[], None]) -> None:
         """Do nothing: who else writes this file is not known."""
@@ -109,12 +123,11 @@ class SqliteDatabase:
         with self._lock:
             if self._is_closed:
                 return
-            self._is_closed = True
-            self._jobs.put(None)
-        self._writer.join()
+            self._is_closed = True  # no job can slip in from here on
+            self._idle.wait_for(lambda: not self._is_led)
         for reader in list(self._readers):
             reader.close()
-        self._writer_connection.close()  # the last one: it moves the write-ahead log into the file
+        self._writer.close()  # the last one: it moves the write-ahead log into the file
 
     def _reader(self) -> _Reader:
         reader: _Reader | None = getattr(self._local, "reader", None)
@@ -139,27 +152,36 @@ class SqliteDatabase:
             raise Unavailable(f"{self._path} does not open as a SQLite database: {error}") from error
         return connection
 
-    def _write(self) -> None:
-        session = _SqliteSession(self._writer_connection)
-        while (job := self._jobs.get()) is not None:
-            group, is_last = [job], False
-            try:
-                while len(group) < _GROUP_LIMIT:
-                    another = self._jobs.get_nowait()
-                    if another is None:
-                        is_last = True
-                        break
-                    group.append(another)
-            except Empty:
-                pass
-            self._commit(session, group)
-            for done in group:
-                done.release()
-            if is_last:
-                return
+    def _lead(self, own: _Job[Any]) -> None:
+        """Commit what waits, `own` among it, and let the first that came meanwhile lead next."""
+        with self._lock:
+            group = self._waiting[:_GROUP_LIMIT]
+            del self._waiting[: len(group)]
+        try:
+            self._commit(group)
+        finally:
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                if following is not None:
+                    following.leads = True
+                else:
+                    self._is_led = False
+                    self._idle.notify_all()
+            for job in (*group, following):
+                if job is not None and job is not own:
+                    job.wake()
 
-    def _commit(self, session: "_SqliteSession", group: Sequence[_Job[Any]]) -> None:
-        connection = self._writer_connection
+    def _leave(self, job: _Job[Any]) -> None:
+        """Take back what waits, unless all others wait for it."""
+        with self._lock:
+            if not job.leads:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                return
+        self._lead(job)
+
+    def _commit(self, group: Sequence[_Job[Any]]) -> None:
+        connection, session = self._writer, self._session
         try:
             connection.execute("BEGIN IMMEDIATE")
             if not _run_together(session, group):
