@@ -55,6 +55,32 @@ def test_of_two_writes_of_one_name_the_last_one_ends_the_wait() -> None:
     assert recent.recall("a") == 2
 
 
+def test_what_a_write_made_is_kept_unless_another_wrote_the_same_name_meanwhile() -> None:
+    recent = Recent(10)
+    recent.announce({"a", "b"})
+    recent.announce({"b"})
+    recent.over({"a", "b"}, {"a": (1, 4), "b": (1, 4), "c": (1, 4)})
+    assert [recent.recall(name) for name in "abc"] == [1, MISSING, MISSING]
+    recent.over({"b"}, {"b": (2, 4)})
+    assert recent.recall("b") is MISSING  # the first may have been the last
+    recent.announce({"b"})
+    assert recent.recall("a") == 1
+    recent.over({"b"}, {"b": (3, 4)})
+    assert recent.recall("b") == 3
+    recent.announce({"b"})
+    recent.over({"b"}, {"b": (4, 11)})
+    assert recent.recall("b") is MISSING
+
+
+def test_what_was_put_and_deleted_at_once_is_read_again(documents: DocumentStore) -> None:
+    documents.commit([Put("c/a", {"n": 1}), Put("c/b", {}), Delete("c/a")])
+    assert documents.get("c/a") is None
+    documents.commit([Delete("c/b"), Put("c/b", {"n": 2}), Put("c/b", {"n": 3})])
+    found = documents.get("c/b")
+    assert found is not None
+    assert found.body == {"n": 3}
+
+
 def test_what_is_kept_stays_within_its_bytes() -> None:
     recent = Recent(10)
     for name in "abc":

@@ -44,6 +44,7 @@ T = TypeVar("T")
 _FIELDS = tuple(getattr(Document, field.name).__set__ for field in fields(Document))  # its slots' own setters
 _KEPT_BYTES = 16 << 20
 _OVERHEAD_BYTES = 512  # of what is kept, each
+_NOTHING_WRITTEN: Mapping[str, tuple[Document, int]] = {}
 _KEPT_PAGE_LIMIT = 1000
 _COMMITS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _STARTS: dict[Order, int | str] = {Order.NEWEST: LAST_SEQUENCE, Order.OLDEST: 0, Order.KEY: ""}
@@ -128,7 +129,7 @@ class SqlDocuments:
         if found is MISSING:
             ticket = known.ticket
             found = self._read_document(key)
-            known.keep(ticket, key, found, size_bytes=_OVERHEAD_BYTES + (len(found.raw) if found else 0))
+            known.keep(ticket, key, found, size_bytes=_kept_bytes(found))
         return found
 
     def _read_document(self, key: str) -> Document | None:
@@ -153,7 +154,7 @@ class SqlDocuments:
         if page is MISSING:
             ticket = known.ticket
             page = self._read_page(collection, view, order, after, limit)
-            size_bytes = sum(len(document.raw) + _OVERHEAD_BYTES for document in page.documents) + _OVERHEAD_BYTES
+            size_bytes = sum(map(_kept_bytes, page.documents)) + _OVERHEAD_BYTES
             known.keep(ticket, collection, page, question=question, size_bytes=size_bytes)
         return page
 
@@ -265,16 +266,26 @@ class SqlDocuments:
             self._settle(keys, collections)
             raise
         # After any other exception the writer may still be at it, so the names stay announced: slower, never wrong.
-        self._settle(keys, collections)
+        written = {document.key: (document, _kept_bytes(document)) for document in applied.documents}
+        for change in changes:
+            if isinstance(change, Delete):
+                written.pop(change.key, None)  # put and deleted in one commit: which came last is read when asked
+        self._settle(keys, collections, written)
         self.commits.add(time.perf_counter() - began)
         if applied.has_work:
             self._wake()
         return applied.documents
 
-    def _settle(self, keys: Collection[str], collections: Collection[str]) -> None:
-        for known, names in ((self._known, keys), (self._known_pages, collections)):
-            if known is not None:
-                known.over(names)
+    def _settle(
+        self,
+        keys: Collection[str],
+        collections: Collection[str],
+        written: Mapping[str, tuple[Document, int]] = _NOTHING_WRITTEN,
+    ) -> None:
+        if self._known is not None:
+            self._known.over(keys, written)
+        if self._known_pages is not None:
+            self._known_pages.over(collections)
 
     def backlog(self) -> Mapping[str, tuple[int, int]]:
         """Return {queue: (items that wait, items that are leased)}."""
@@ -296,6 +307,10 @@ class SqlDocuments:
         with self._woken:
             self._wakes += 1
             self._woken.notify_all()
+
+
+def _kept_bytes(document: Document | None) -> int:
+    return _OVERHEAD_BYTES + (len(document.raw) if document else 0)
 
 
 def _document(row: Row) -> Document:
