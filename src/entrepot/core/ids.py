@@ -4,7 +4,7 @@ Pure text in, values out; nothing is looked up here. Grammar: facts of Azure ML,
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NewType
 
 from entrepot.core.errors import InvalidName, InvalidReference
@@ -92,6 +92,11 @@ class AssetRef:
     kind: Kind
     name: str
     version: str
+    container_key: str = field(init=False, repr=False, compare=False)
+    """The key of the container document."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "container_key", f"{self.scope.key}/{self.kind.plural}/{self.name}")
 
     @property
     def id(self) -> str:
@@ -107,11 +112,6 @@ class AssetRef:
     def collection(self) -> str:
         """The key prefix shared by all versions of this name."""
         return f"{self.container_key}/versions"
-
-    @property
-    def container_key(self) -> str:
-        """The key of the container document."""
-        return f"{self.scope.key}/{self.kind.plural}/{self.name}"
 
     def __str__(self) -> str:
         return f"{self.kind.noun} {self.name}:{self.version} in {self.scope}"

@@ -5,6 +5,7 @@ Writing is here; what the names show, through mounts too, is `overlay.py`'s. A c
 
 import base64
 import copy
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def snapshot_container(digest: Digest) -> str:
     return _IMPLICIT + base64.b32encode(bytes.fromhex(digest)).decode().rstrip("=").lower()
 
 
+@functools.lru_cache(4096)
 def snapshot_of_container(name: str) -> Digest | None:
     """Return the digest of the snapshot that an implicit container shows, None for other names."""
     if not name.startswith(_IMPLICIT) or len(name) != 54:
