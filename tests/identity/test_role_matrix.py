@@ -56,10 +56,14 @@ ROLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             f"{ML}/workspaces/delete", f"{ML}/workspaces/write", f"{ML}/workspaces/computes/*/write",
             f"{ML}/workspaces/computes/*/delete", f"{ML}/workspaces/computes/write",
             f"{ML}/workspaces/computes/delete", f"{ML}/workspaces/computes/listkeys/action",
-            f"{ML}/workspaces/listkeys/action",
+            f"{ML}/workspaces/listkeys/action", f"{ML}/workspaces/hubs/write", f"{ML}/workspaces/hubs/delete",
+            f"{ML}/workspaces/featurestores/write", f"{ML}/workspaces/featurestores/delete",
         ],
     ),
     "AzureML Compute Operator": ([f"{ML}/workspaces/computes/*", f"{ML}/workspaces/read"], []),
+    "Azure Machine Learning Workspace Connection Secrets Reader": (
+        [f"{ML}/workspaces/connections/listsecrets/action", f"{ML}/workspaces/metadata/secrets/read"], []
+    ),
     "AzureML Metrics Writer": ([f"{ML}/workspaces/metrics/*/write"], []),
 }  # fmt: skip
 """Actions and NotActions as the role catalogue of Azure prints them."""

@@ -104,6 +104,7 @@ DATA_SCIENTIST = _built_in(
         f"{_WORKSPACES}/computes/delete",
         f"{_WORKSPACES}/computes/listKeys/action",
         f"{_WORKSPACES}/listKeys/action",
+        *(f"{_WORKSPACES}/{kind}/{verb}" for kind in ("hubs", "featurestores") for verb in ("write", "delete")),
     ],
 )
 COMPUTE_OPERATOR = _built_in(
@@ -119,12 +120,19 @@ METRICS_WRITER = _built_in(
     [f"{_WORKSPACES}/metrics/*/write", f"{_WORKSPACES}/metrics/write"],
 )
 
+SECRETS_READER = _built_in(
+    "ea01e6af-a1c1-4350-9563-ad00f8c72ec5",
+    "Azure Machine Learning Workspace Connection Secrets Reader",
+    "May be told the secrets of a workspace's connections, and nothing else.",
+    [f"{_WORKSPACES}/connections/listsecrets/action", f"{_WORKSPACES}/metadata/secrets/read"],
+)
+
 # From the narrowest to the widest, so that a refusal can name the narrowest role that would do.
 BUILT_IN_ROLES: Mapping[str, Role] = {
     role.name: role
     for role in (
-        METRICS_WRITER, REGISTRY_USER, COMPUTE_OPERATOR, DATA_SCIENTIST, READER, USER_ACCESS_ADMINISTRATOR,
-        CONTRIBUTOR, OWNER,
+        METRICS_WRITER, SECRETS_READER, REGISTRY_USER, COMPUTE_OPERATOR, DATA_SCIENTIST, READER,
+        USER_ACCESS_ADMINISTRATOR, CONTRIBUTOR, OWNER,
     )
 }  # fmt: skip
 BY_ID: Mapping[str, Role] = {role.id: role for role in BUILT_IN_ROLES.values()}
