@@ -7,6 +7,7 @@ from entrepot.domain.endpoints.replicas.records import Replica
 from entrepot.domain.endpoints.routing import DeploymentRoute, EndpointRoute
 from entrepot.server.gateway.files import LINGER_S, WatchedFolder
 from entrepot.server.gateway.rendering import CLUSTERS, EPOCH, PICK, ROUTES, Files, render
+from entrepot.server.gateway.sources import Api
 
 Json = Any
 
@@ -22,7 +23,7 @@ def endpoint(slug: str, *deployments: DeploymentRoute, **more: Any) -> EndpointR
 
 
 def rendered(*endpoints: EndpointRoute) -> Files:
-    return render(endpoints, server="127.0.0.1:7420")
+    return render(endpoints, api=Api("127.0.0.1", 7420))
 
 
 def host_of(files: Files, number: int = 0) -> Json:

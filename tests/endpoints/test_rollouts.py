@@ -8,7 +8,7 @@ import pytest
 from entrepot.core.errors import InvalidRequest
 from entrepot.domain.endpoints import deployments, endpoints, rollouts
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
-from entrepot.domain.endpoints.tallies import Tally, read
+from entrepot.domain.endpoints.tallies import Counts, Tally, read
 from entrepot.server.gateway.statistics import parsed
 from entrepot.store.documents import Finish, Put
 from entrepot.testing.hub import OWNER
@@ -28,12 +28,12 @@ class Canary:
     counts: dict[str, Tally] = field(default_factory=dict)
     passed_s: float = 0
 
-    def measure(self, slug: str, name: str) -> Tally:
-        return self.counts.get(name, Tally())
+    def measure(self, slug: str, name: str) -> Counts:
+        return {"gateway": self.counts.get(name, Tally())}
 
     def answered(self, good: int, bad: int = 0, *, within_ms: float = 50) -> None:
         """Count so many more answers of green."""
-        before = self.measure("", "green")
+        before = self.measure("", "green")["gateway"]
         timed = (before.within[-1][1] if before.within else 0) + good + bad
         slow = 0 if within_ms > 50 else timed
         self.counts["green"] = Tally(

@@ -36,6 +36,7 @@ NOUNS = {
     "role": "role",
     "ad": "person",
     "extension": "extension",
+    "gateway": "gateway",
     "group": "resource group",
     "operation": "operation",
     "provider": "resource provider",
@@ -85,6 +86,7 @@ GROUPS = {
     "deployment operation sub": "Of deployments to the subscription.",
     "deployment sub": "Deploy ARM templates to the subscription.",
     "down": "Stop the server.",
+    "gateway": "Scoring gateways beside the server's own.",
     "extension": "The ml commands, which are built in here.",
     "login": "Tell who you are: the owner of the home.",
     "logout": "Nothing to sign out of.",
@@ -106,7 +108,7 @@ GROUPS = {
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "open", "env", "run", "access", "audit", "secrets")),
+    ("The server", ("up", "down", "status", "open", "gateway", "env", "run", "access", "audit", "secrets")),
     ("Machine learning", ("ml",)),
     ("As in az: who", ("account", "ad", "login", "logout", "role")),
     ("As in az: what", ("deployment", "group", "provider", "resource", "rest", "tag")),
@@ -170,6 +172,9 @@ COMMANDS = {
     "deployment group delete": "Forget a deployment; what it made stays.",
     "deployment group what-if": "Tell what a template would change.",
     "down": "Stop the server of this home, and wait until it has ended.",
+    "gateway down": "Stop a gateway once it has answered what it was asked.",
+    "gateway status": "Tell where a gateway answers.",
+    "gateway up": "Start a scoring gateway that follows the server, and serves on while that is down.",
     "env": "Print the variables that point Azure's and MLflow's clients at the server: eval \"$(entrepot env)\".",
     "ad signed-in-user show": "Show your entry in the directory.",
     "deployment group cancel": "End a deployment that runs; what it made stays.",
@@ -260,6 +265,9 @@ OPTIONS = {
     "--headers": "Headers as name=value pairs or JSON.",
     "--help": "Show this help.",
     "--home": "Home of the server. Default: ENTREPOT_HOME, or ~/.entrepot.",
+    "--authority": "PEM file by which the certificate of --server is checked. Default: the system's authorities.",
+    "--key-file": "The server's keys/gateway.key. Default: that of this home.",
+    "--server": "Address of the server to follow. Default: the server of this home, wherever it answers.",
     "--host": "Address to listen on. Default: 127.0.0.1.",
     "--hostname": "Name by which other machines reach the server; needed with a --host that lets them in.",
     "--https-port": "Port for HTTPS; 0 takes any free one.",
@@ -309,6 +317,10 @@ OPTIONS = {
 }
 
 EXAMPLES = {
+    "gateway up": (
+        "entrepot gateway up --detach",
+        "entrepot gateway up -n edge --host 0.0.0.0 --hostname score.contoso.com --https-port 443 --detach",
+    ),
     "up": ("entrepot up", "entrepot up --home ./demo --port 0 --https-port 0 --detach"),
     "env": (
         'eval "$(entrepot env)"',

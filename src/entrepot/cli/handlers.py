@@ -54,6 +54,7 @@ MODULES: dict[str, str] = {
     "up": "servers up",
     "down": "servers down",
     "status": "servers status",
+    "gateway": "endpoints.gateways down status up",
     "env": "exports env",
     "run": "exports run",
 }

@@ -37,6 +37,7 @@ from entrepot.server.dataplane.bearers import Bearers
 from entrepot.server.dataplane.listener import Bearer, DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.dataplane.trail import Trail
+from entrepot.server.gateway.counting import Tellers
 from entrepot.server.gateway.gateway import open_gateway
 from entrepot.server.identity import exposure
 from entrepot.server.identity.issuers import Issuers
@@ -166,11 +167,12 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             undo.callback(plane.stop)
         gateway = open_gateway(hub, settings.home / "gateway", server=urls[0], tls=tls)
         undo.callback(gateway.stop)
+        tellers = Tellers(gateway)
         site = Site(
             hub=hub, addresses=_addresses(urls, ports, gateway.ports), sas=sas,
             signer=AddressSigner(load_key(keys / "addresses.key")), tokens=tokens, authenticator=authenticator,
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
-            auditor=_auditor(hub), recorder=Recorder(hub, gateway),
+            auditor=_auditor(hub), recorder=Recorder(hub, tellers), tellers=tellers,
         )  # fmt: skip
         composition = _assembled(site, tls, planes, depots)
         undo.pop_all()
@@ -244,7 +246,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
         SCHEDULE_QUEUE: firing.fire,
         running.QUEUE: running.Runner(Requests(site)),
         DEPLOYMENTS_QUEUE: provisioning.settle,
-        rollouts.QUEUE: rollouts.Rollouts(site.gateway.tally),
+        rollouts.QUEUE: rollouts.Rollouts(site.tellers.of),
         replicas.QUEUE: replicas.Attendant(site.stopping),
         blocks.QUEUE: blocks.dispose,
     }

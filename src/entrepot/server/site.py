@@ -8,6 +8,7 @@ from entrepot.domain.hub import Hub
 from entrepot.server.addresses import AddressSigner
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.sas import SasSigner
+from entrepot.server.gateway.counting import Tellers
 from entrepot.server.gateway.gateway import Gateway
 from entrepot.server.identity.tokens import TokenSigner
 from entrepot.server.monitoring.recording import Recorder
@@ -72,6 +73,7 @@ class Site:
     gateway: Gateway
     operations: tuple[Operation, ...]
     recorder: Recorder
+    tellers: Tellers
     requests: Requests = field(default_factory=Requests)
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -57,10 +57,15 @@ def bundle(files: TlsFiles) -> bytes:
 
     b"" when the system's are not to be found: clients that bring their own had better not lose them.
     """
+    known = bundle_file()
+    return known.read_bytes() + b"\n" + files.authority.read_bytes() if known else b""
+
+
+def bundle_file() -> Path | None:
+    """Return the file of the system's authorities, None when it is not to be found."""
     system = ssl.get_default_verify_paths().cafile or ""
     places = (Path(system), Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
-    known = next((place for place in places if place.is_file()), None)
-    return known.read_bytes() + b"\n" + files.authority.read_bytes() if known else b""
+    return next((place for place in places if place.is_file()), None)
 
 
 def _is_good(folder: Path, files: TlsFiles, hosts: Sequence[str], now: float) -> bool:

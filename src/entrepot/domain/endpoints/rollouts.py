@@ -16,7 +16,7 @@ from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.endpoints import bodies, endpoints, tallies
 from entrepot.domain.endpoints.announcements import gateways_changed
 from entrepot.domain.endpoints.places import WRITE, deployment_of
-from entrepot.domain.endpoints.tallies import Measure, Tally
+from entrepot.domain.endpoints.tallies import Counts, Measure, Tally
 from entrepot.domain.hub import Hub
 from entrepot.domain.jobs.fields import read_duration
 from entrepot.store.documents import Document, Enqueue, Postpone, Put, Work
@@ -132,7 +132,8 @@ class _Step:
             return False
         if self.endpoint.body["properties"]["traffic"] != known["traffic"]:
             return self._end(known, SUPERSEDED, "somebody divided the traffic otherwise", traffic=None)
-        tally = self._tally().since(tallies.read(known["baseline"]))
+        before = {name: tallies.read(stored) for name, stored in known["baseline"].items()}
+        tally = tallies.gained(self._counts(), before)
         if trouble := self._trouble(tally):
             return self._end(known, ROLLED_BACK, trouble, traffic=known["before"])
         if self.hub.clock.now() - known["began"] < self.plan.bake_s or tally.requests < self.plan.min_requests:
@@ -157,7 +158,7 @@ class _Step:
         percent = traffic[self.name]
         fresh = known | {
             "state": RUNNING, "step": at, "percent": percent, "traffic": traffic, "began": self.hub.clock.now(),
-            "baseline": self._tally().stored(),
+            "baseline": {name: tally.stored() for name, tally in self._counts().items()},
         }  # fmt: skip
         if len([share for share in traffic.values() if share]) == 1 and at == 0:
             return self._end(fresh, COMPLETED, "nothing else has traffic", traffic=traffic)
@@ -187,7 +188,7 @@ class _Step:
         self.hub.documents.commit(changes)
         return bool(fresh["state"] == RUNNING)
 
-    def _tally(self) -> Tally:
+    def _counts(self) -> Counts:
         return self.measure(str(self.endpoint.body["entrepot"]["slug"]), self.name)
 
 

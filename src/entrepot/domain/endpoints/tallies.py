@@ -4,7 +4,8 @@ Pure. Where the counts come from is the gateway's affair.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 Json = Any
@@ -103,8 +104,17 @@ class Tally:
         }
 
 
-Measure = Callable[[str, str], Tally]
+Counts = Mapping[str, Tally]
+"""What each gateway counted since it began, by the gateway's name: one that begins anew has another name."""
+
+Measure = Callable[[str, str], Counts]
 """Tells what a deployment answered so far, given its endpoint's slug and its name."""
+
+
+def gained(now: Counts, before: Counts) -> Tally:
+    """Return what all gateways together counted between two moments, with all that is under way now."""
+    fresh = [tally.since(before.get(name, Tally())) for name, tally in now.items()]
+    return replace(reduce(Tally.plus, fresh, Tally()), in_flight=sum(tally.in_flight for tally in now.values()))
 
 
 def read(stored: Mapping[str, Json]) -> Tally:

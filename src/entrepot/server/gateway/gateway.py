@@ -14,8 +14,6 @@ from pathlib import Path
 
 from entrepot.core.digests import digest_of
 from entrepot.core.errors import EntrepotError
-from entrepot.domain.endpoints import routing
-from entrepot.domain.endpoints.announcements import EPOCH_KEY
 from entrepot.domain.endpoints.tallies import Tally
 from entrepot.domain.hub import Hub
 from entrepot.server.gateway import process, statistics
@@ -23,6 +21,7 @@ from entrepot.server.gateway.bootstrap import PROBE, bootstrap
 from entrepot.server.gateway.files import WatchedFolder
 from entrepot.server.gateway.process import Running
 from entrepot.server.gateway.rendering import Files, render
+from entrepot.server.gateway.sources import NOTHING_KNOWN, OwnHub, Source, read_url
 from entrepot.server.keys import load_token
 from entrepot.server.tls import TlsFiles
 
@@ -39,21 +38,27 @@ log = logging.getLogger("entrepot.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a gateway is: its folder in the home, hosts and ports (plain, TLS), and the server it asks."""
+    """Where a gateway is: its folder, hosts and ports (plain, TLS), and what it shows the server that it asks."""
 
     folder: Path
     hosts: tuple[str, str]
     ports: tuple[int, int]
-    server: str
     tls: TlsFiles
     secret: str
 
 
 class Gateway:
-    """Follows a hub's endpoints in a thread of its own. `held`: sockets that keep the ports until Envoy has them."""
+    """Follows endpoints in a thread of its own. `held`: sockets that keep the ports until Envoy has them.
 
-    def __init__(self, hub: Hub, place: Place, held: tuple[socket.socket, ...] = ()) -> None:
-        self._hub = hub
+    `is_eager`: Envoy runs as soon as anything is known, also while there are no endpoints.
+    """
+
+    def __init__(
+        self, source: Source, place: Place, held: tuple[socket.socket, ...] = (), *, is_eager: bool = False
+    ) -> None:
+        self._source = source
+        self._is_eager = is_eager
+        self._api = source.api
         self._place = place
         self._held = held
         self._config = place.folder / "config"
@@ -63,7 +68,7 @@ class Gateway:
         )
         self._digest = digest_of(self._bootstrap)
         self._running: Running | None = None
-        self._epoch = -1
+        self._epoch = NOTHING_KNOWN
         self._mark = time.time_ns()
         self._followed = threading.Condition()
         self._wake = threading.Event()
@@ -92,6 +97,11 @@ class Gateway:
     def is_running(self) -> bool:
         """Say whether Envoy runs."""
         return self._running is not None and self._running.is_alive
+
+    @property
+    def name(self) -> str:
+        """What tells the Envoy that runs from those before it and from other gateways'; '' before the first."""
+        return f"{self._running.pid}-{self._running.ticks}" if self._running is not None else ""
 
     def start(self) -> None:
         """Begin to follow."""
@@ -127,35 +137,28 @@ class Gateway:
 
     def follow(self, timeout_s: float = _FOLLOW_S) -> bool:
         """Return True when Envoy does what is committed by now, False at the timeout."""
-        wanted = self._committed()
+        wanted = self._source.epoch()
         if self._epoch >= wanted:
             return True
         self._wake.set()
         with self._followed:
             return self._followed.wait_for(lambda: self._epoch >= wanted or self._stopping.is_set(), timeout_s)
 
-    def tally(self, slug: str, deployment: str) -> Tally:
-        """Return what a deployment answered since Envoy began."""
-        return statistics.tally_of(self._place.folder, slug, deployment)
-
     def tallies(self) -> Mapping[str, Tally]:
-        """Return the same of all deployments, by the name of their cluster."""
+        """Return what each deployment answered since Envoy began, by the name of its cluster."""
         return statistics.read(self._place.folder)
 
-    def _committed(self) -> int:
-        document = self._hub.documents.get(EPOCH_KEY)
-        return document.revision if document is not None else 0
-
     def _step(self) -> None:
-        epoch = self._committed()
+        epoch, api = self._source.epoch(), self._source.api
         now = time.monotonic()
-        is_changed = epoch != self._epoch
+        is_changed = epoch != self._epoch or api != self._api
         if not is_changed and (self._running is None or now - self._checked < _CHECK_S):
             return
         if is_changed or not self._files.is_settled:
-            endpoints = routing.read_all(self._hub)
-            self._write(render(endpoints, server=self._place.server))
-            if self._running is None and endpoints:
+            endpoints = self._source.endpoints()
+            self._api = api
+            self._write(render(endpoints, api=api))
+            if self._running is None and (endpoints or self._is_eager):
                 self._running = self._adopted()
         self._checked = now
         if self._running is not None and not self._running.is_alive:
@@ -223,29 +226,43 @@ class Gateway:
 def open_gateway(hub: Hub, folder: Path, *, server: str, tls: TlsFiles) -> Gateway:
     """Return the gateway of a server whose API answers at `server`; its ports are settled, nothing runs yet.
 
-    They are those of an Envoy that still runs, else the API's and the next but one, else free ones. Sockets that are
-    bound but do not listen hold them, so that nobody else is given them.
+    They are those of an Envoy that still runs, else the API's and the next but one, else free ones.
     """
     settings = hub.settings
-    hosts = (settings.plain_host, settings.host)
-    known = process.remembered(folder)
-    ports: list[int] = list(known.ports) if known is not None and known.is_alive else []
-    held: tuple[socket.socket, ...] = ()
-    if not ports:
-        before = known.ports if known is not None else (0, 0)
-        wishes = [
-            port + 2 if port else old for port, old in zip((settings.port, settings.https_port), before, strict=True)
-        ]
-        held = tuple(_hold(host, wish) for host, wish in zip(hosts, wishes, strict=True))
-        ports = [found.getsockname()[1] for found in held]
-    api = server.partition("://")[2]
+    wishes = tuple(port + 2 if port else 0 for port in (settings.port, settings.https_port))
     secret = load_token(settings.home / "keys" / "gateway.key")
-    place = Place(folder, hosts, (ports[0], ports[1]), api, tls, secret)
-    return Gateway(hub, place, held)
+    ports, held = settled_ports(folder, (settings.plain_host, settings.host), (wishes[0], wishes[1]))
+    place = Place(folder, (settings.plain_host, settings.host), ports, tls, secret)
+    return Gateway(OwnHub(hub, read_url(server)), place, held)
 
 
-def _hold(host: str, port: int) -> socket.socket:
-    for wish in dict.fromkeys((port, 0)):
+def settled_ports(
+    folder: Path, hosts: tuple[str, str], wishes: tuple[int, int], *, insists: bool = False
+) -> tuple[tuple[int, int], tuple[socket.socket, ...]]:
+    """Return the ports (plain, TLS) of a gateway and the sockets that keep them.
+
+    They are those of an Envoy that still runs, else the wishes, 0 being the one it had before, else free ones. The
+    sockets are bound but do not listen, so that nobody else is given the ports. Raises OSError when there is none, or
+    with `insists` when a wish cannot be fulfilled.
+    """
+    known = process.remembered(folder)
+    if known is not None and known.is_alive:
+        return known.ports, ()
+    before = known.ports if known is not None else (0, 0)
+    held = []
+    for host, wish, old in zip(hosts, wishes, before, strict=True):
+        try:
+            held.append(_hold(host, (wish,) if insists and wish else (wish or old, 0)))
+        except OSError:
+            for other in held:
+                other.close()
+            raise
+    found = [one.getsockname()[1] for one in held]
+    return (found[0], found[1]), tuple(held)
+
+
+def _hold(host: str, wishes: tuple[int, ...]) -> socket.socket:
+    for wish in dict.fromkeys(wishes):
         held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Envoy sets it too, and so may bind beside us
         try:
@@ -254,4 +271,4 @@ def _hold(host: str, port: int) -> socket.socket:
             held.close()
             continue
         return held
-    raise OSError(f"{host} has no free port for the gateway")
+    raise OSError(f"{host} has no free port for the gateway" if 0 in wishes else f"{host}:{wishes[0]} is taken")

@@ -6,6 +6,7 @@ inotify instance, of which Linux allows a user 128, and without one it aborts. F
 and what was seen running.
 """
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from entrepot.domain.endpoints.replicas.records import READY
 from entrepot.domain.endpoints.routing import DeploymentRoute, EndpointRoute
+from entrepot.server.gateway.sources import Api
 
 Json = Any
 
@@ -44,10 +46,10 @@ class Files:
     clusters: Mapping[str, Json]
 
 
-def render(endpoints: Iterable[EndpointRoute], *, server: str) -> Files:
-    """Render everything. `server` is host:port of the API for token checks."""
+def render(endpoints: Iterable[EndpointRoute], *, api: Api) -> Files:
+    """Render everything. `api` is asked for token checks."""
     known = list(endpoints)
-    clusters = {SERVER_CLUSTER: _server_cluster(server)}
+    clusters = {SERVER_CLUSTER: _server_cluster(api)}
     for endpoint in known:
         for deployment in endpoint.deployments:
             name = cluster_name(endpoint.slug, deployment.name)
@@ -248,12 +250,35 @@ def _replica_options() -> dict[str, Json]:
     }
 
 
-def _server_cluster(server: str) -> dict[str, Json]:
-    load = {"cluster_name": SERVER_CLUSTER, "endpoints": [{"lb_endpoints": [_host(server)]}]}
-    return {
-        "@type": _CLUSTER_TYPE, "name": SERVER_CLUSTER, "type": "STATIC", "connect_timeout": "1s",
-        "load_assignment": load,
+def _server_cluster(api: Api) -> dict[str, Json]:
+    load = {"cluster_name": SERVER_CLUSTER, "endpoints": [{"lb_endpoints": [_place(api.host, api.port)]}]}
+    cluster: dict[str, Json] = {
+        "@type": _CLUSTER_TYPE, "name": SERVER_CLUSTER, "connect_timeout": "1s", "load_assignment": load,
+        "type": "STATIC" if _is_address(api.host) else "STRICT_DNS",
     }  # fmt: skip
+    return cluster | ({"transport_socket": _checked_tls(api)} if api.authority else {})
+
+
+def _checked_tls(api: Api) -> dict[str, Json]:
+    """Speak TLS to a server whose certificate an authority vouches for, under the name that it was asked by."""
+    kind = "IP_ADDRESS" if _is_address(api.host) else "DNS"
+    trust = {
+        "trusted_ca": {"filename": api.authority},
+        "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": api.host}}],
+    }
+    context = {
+        "@type": f"{_TYPE}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {"validation_context": trust},
+    }
+    return {"name": "tls", "typed_config": context | ({} if _is_address(api.host) else {"sni": api.host})}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _replicas(cluster: str, deployment: DeploymentRoute) -> dict[str, Json]:
@@ -268,8 +293,11 @@ def _replicas(cluster: str, deployment: DeploymentRoute) -> dict[str, Json]:
 
 def _host(address: str) -> dict[str, Json]:
     host, _, port = address.rpartition(":")
-    place = {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
-    return {"endpoint": {"address": place}}
+    return _place(host.strip("[]"), int(port))
+
+
+def _place(host: str, port: int) -> dict[str, Json]:
+    return {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
 
 
 def watched(path: str) -> dict[str, Json]:

@@ -13,9 +13,9 @@ from entrepot.domain.endpoints.monitoring import minutes
 from entrepot.domain.endpoints.monitoring.minutes import MINUTE_S, Sample
 from entrepot.domain.endpoints.replicas import probes, records
 from entrepot.domain.endpoints.replicas.probes import Load
-from entrepot.domain.endpoints.tallies import Tally
+from entrepot.domain.endpoints.tallies import Tally, gained
 from entrepot.domain.hub import Hub
-from entrepot.server.gateway.gateway import Gateway
+from entrepot.server.gateway.counting import Tellers
 from entrepot.server.gateway.rendering import cluster_name
 
 _ASK_S = 1.0
@@ -26,7 +26,7 @@ log = logging.getLogger("entrepot.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a deployment is now: what it answered since the gateway began, its replicas, how busy each is by its id."""
+    """How a deployment is now: what it answered since the gateways began, its replicas, how busy each is by its id."""
 
     key: str
     tally: Tally
@@ -40,11 +40,12 @@ class Standing:
 class Recorder:
     """Looks once a minute, and whenever somebody asks."""
 
-    def __init__(self, hub: Hub, gateway: Gateway) -> None:
+    def __init__(self, hub: Hub, tellers: Tellers) -> None:
         self._hub = hub
-        self._gateway = gateway
+        self._tellers = tellers
         self._guard = threading.Lock()
-        self._before: Mapping[str, Tally] = {}
+        self._before: dict[str, Mapping[str, Tally]] = {}
+        self._up_to: dict[str, Mapping[str, Tally]] = {}  # of gateways that this process has heard of
         self._pending: dict[tuple[str, int], Sample] = {}
         self._capacity: dict[str, tuple[int, int]] = {}
         self._minute: dict[str, Tally] = {}
@@ -55,8 +56,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; what a gateway that still runs has counted before is not of this minute."""
-        self._before = self._gateway.tallies()
+        """Begin; what gateways have counted since an earlier server wrote minutes down is of this one."""
+        self._before = dict(minutes.written_up_to(self._hub))
         self._thread = threading.Thread(target=self._loop, name="recorder", daemon=True)
         self._thread.start()
 
@@ -70,7 +71,7 @@ class Recorder:
     def look(self) -> list[Standing]:
         """Return how every deployment is."""
         with self._guard:
-            return self._look(self._gateway.tallies())
+            return self._look(self._tellers.all())
 
     def past(self, key: str, *, start: float, end: float) -> list[tuple[int, Sample]]:
         """Return the minutes of a deployment in [start, end), with those that are not written down yet."""
@@ -86,8 +87,7 @@ class Recorder:
         while True:
             has_ended = self._stopping.wait(MINUTE_S - time.time() % MINUTE_S)
             try:
-                if self._gateway.is_running:
-                    self.look()
+                self.look()
                 self._write()
             except Exception:
                 log.exception("what deployments answered could not be written down")
@@ -98,17 +98,17 @@ class Recorder:
         with self._guard:
             there = {key for key, _ in self._pending if self._hub.documents.get(key) is not None}
             kept = {place: sample for place, sample in self._pending.items() if place[0] in there}
-            minutes.write(self._hub, kept, now=self._hub.clock.now())
+            minutes.write(self._hub, kept, now=self._hub.clock.now(), up_to=self._up_to)
             self._pending = {}
 
-    def _look(self, tallies: Mapping[str, Tally]) -> list[Standing]:
+    def _look(self, told: Mapping[str, Mapping[str, Tally]]) -> list[Standing]:
         now = self._hub.clock.now()
         minute, found = minutes.minute_of(now), []
         if minute != self._minute_began:
             self._minute_began, self._last, self._minute = minute, self._minute, {}
         for cluster, key in self._deployments().items():
-            tally = tallies.get(cluster, Tally())
-            fresh = tally.since(self._before.get(cluster, Tally()))
+            counts = _of(cluster, told)
+            tally, fresh = gained(counts, {}), gained(counts, _of(cluster, self._before))
             self._minute[key] = self._minute.get(key, Tally()).plus(fresh)
             status = records.status(self._hub, key)
             loads = self._loads(key)
@@ -120,7 +120,8 @@ class Recorder:
             self._capacity[key] = capacity
             last = self._last.get(key, Tally()).plus(self._minute[key])
             found.append(Standing(key, tally, last, *capacity, loads))
-        self._before = tallies
+        self._before |= told
+        self._up_to |= told
         return found
 
     def _deployments(self) -> dict[str, str]:
@@ -149,6 +150,10 @@ class Recorder:
                 cpu.append(100 * (load.cpu_s - before[1]) / (now - before[0]) / (os.cpu_count() or 1))
             memory.append(100 * load.memory_bytes / whole)
         return _mean(cpu), _mean(memory)
+
+
+def _of(cluster: str, told: Mapping[str, Mapping[str, Tally]]) -> dict[str, Tally]:
+    return {name: counted[cluster] for name, counted in told.items() if cluster in counted}
 
 
 def _mean(values: list[float]) -> float | None:

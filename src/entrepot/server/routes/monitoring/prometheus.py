@@ -112,6 +112,9 @@ def _of_server(site: Site) -> Iterator[Family]:
     up = core.GaugeMetricFamily("entrepot_gateway_up", "1 while the scoring gateway runs.")
     up.add_metric([], int(site.gateway.is_running))
     yield up
+    followers = core.GaugeMetricFamily("entrepot_gateways_following", "Gateways elsewhere that follow this server.")
+    followers.add_metric([], site.tellers.followers)
+    yield followers
 
 
 def _of_store(site: Site) -> Iterator[Family]:
