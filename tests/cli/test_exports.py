@@ -4,11 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from entrepot.cli import variables
+from entrepot.client.session import Session
 from entrepot.testing.live import LiveServer
 from tests.cli.conftest import Run
 
@@ -41,12 +43,22 @@ def test_env_points_at_the_server_and_never_tells_the_owner_token(az: Run, serve
     ended = az("env", "--format", "json")
     assert ended.code == 0, ended.err
     values = ended.json
-    assert values["ARM_CLOUD_METADATA_URL"].startswith(f"{served.file.https_url}/metadata/endpoints")
+    assert values["ARM_CLOUD_METADATA_URL"].startswith(f"{served.file.url}/metadata/endpoints")
+    cloud = served.call("GET", values["ARM_CLOUD_METADATA_URL"].removeprefix(served.file.url), token=None).json[0]
+    assert cloud["resourceManager"] == served.file.https_url
+    assert cloud["resourceManager"] in values["ARM_CLOUD_METADATA_URL"]  # by which azure-ai-ml picks it
     assert values["MLFLOW_TRACKING_URI"].endswith("/resourceGroups/rg/providers/Microsoft.MachineLearningServices"
                                                   "/workspaces/dev")  # fmt: skip
     assert served.token not in ended.out
     assert values["NO_PROXY"] == values["no_proxy"] and "127.0.0.1" in values["NO_PROXY"].split(",")
     assert Path(served.file.authority).read_text() in Path(values["REQUESTS_CA_BUNDLE"]).read_text()
+
+
+def test_env_for_another_machine_asks_for_the_cloud_over_https_alone(served: LiveServer) -> None:
+    run = {"url": served.file.url, "https_url": "https://hub.contoso.com:8443", "authority": served.file.authority}
+    with closing(Session(run, served.token)) as session:
+        values = variables.variables(session, str(served.home))
+    assert values["ARM_CLOUD_METADATA_URL"].startswith("https://hub.contoso.com:8443/metadata/endpoints")
 
 
 def test_env_keeps_the_authorities_that_were_trusted(

@@ -47,10 +47,12 @@ class Addresses:
 
 def client_variables(addresses: Addresses) -> dict[str, str]:
     """Return the variables by which Azure's clients in a job find this server, and tokens for it."""
+    metadata = "/metadata/endpoints?api-version=2019-05-01"
     return {
-        "ARM_CLOUD_METADATA_URL": f"{addresses.https}/metadata/endpoints?api-version=2019-05-01",
+        # azure-ai-ml takes the cloud whose resource manager stands in the address at which it asked
+        "ARM_CLOUD_METADATA_URL": f"{addresses.http}{metadata}&resourceManager={addresses.https}",
         "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{addresses.https}/",
-        "IDENTITY_ENDPOINT": f"{addresses.http}/msi/token",  # plain HTTP does, and needs no trust
+        "IDENTITY_ENDPOINT": f"{addresses.http}/msi/token",  # plain HTTP does on one machine, and needs no trust
     }
 
 

@@ -12,7 +12,7 @@ def _health(call: Call) -> Answer:
 
 
 def _endpoints(call: Call) -> Answer:
-    found = cloud(call.origins)
+    found = cloud(call.site.addresses.origins("https"))  # clients send tokens over nothing else
     # The Azure SDKs ask for 2019-05-01, which is a list; `az cloud register` asks for 2022-09-01, one object.
     is_list = call.query.get("api-version", "2019-05-01") < "2022"
     return reply([found] if is_list else found)
