@@ -9,12 +9,14 @@ from __future__ import annotations
 import socket
 
 from entrepot.client.failures import NoServer
+from entrepot.client.heartbeat import LIMIT_S, SILENCE_S, Heartbeat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+CONNECT_S = 10.0
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE")
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -40,12 +42,20 @@ class Answer:
 class Connection:
     """One connection to an http or https address, opened at first use and opened again when the server closed it.
 
-    `context` checks the certificate of an https address; None: as `trusting` says.
+    `context` checks the certificate of an https address; None: as `trusting` says. A server that is silent for
+    `silence_s` is asked for a sign of life; without one, or after `timeout_s`, its answer is no longer waited for.
     """
 
-    __slots__ = ("_buffer", "_context", "_host", "_is_tls", "_port", "_socket", "_timeout_s")
+    __slots__ = ("_buffer", "_context", "_heartbeat", "_host", "_is_tls", "_port", "_socket")
 
-    def __init__(self, url: str, *, context: ssl.SSLContext | None = None, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        context: ssl.SSLContext | None = None,
+        silence_s: float = SILENCE_S,
+        timeout_s: float = LIMIT_S,
+    ) -> None:
         scheme, _, rest = url.partition("://")
         authority = rest.partition("/")[0]
         host, colon, port = authority.rpartition(":")
@@ -55,7 +65,8 @@ class Connection:
         self._context = context
         self._host = host.strip("[]")
         self._port = int(port)
-        self._timeout_s = timeout_s
+        address = (self._host, self._port)
+        self._heartbeat = Heartbeat(address, is_tls=self._is_tls, silence_s=silence_s, limit_s=timeout_s)
         self._socket: socket.socket | None = None
         self._buffer = b""
 
@@ -70,18 +81,21 @@ class Connection:
         """Send one request and return the answer. Raises NoServer when nothing answers."""
         fresh = self._socket is None
         try:
-            return self._exchange(method, target, headers, body)
+            return self._tried(method, target, headers, body)
         except (OSError, EOFError) as error:
-            self.close()
-            if isinstance(error, TimeoutError):
-                raise NoServer(f"No answer from {self._host}:{self._port} in {self._timeout_s:.0f} s.") from error
-            if fresh or method not in IDEMPOTENT:
+            if fresh or isinstance(error, TimeoutError) or method not in IDEMPOTENT:
                 raise self._nobody(error) from error
         try:  # the server had closed the idle connection
-            return self._exchange(method, target, headers, body)
+            return self._tried(method, target, headers, body)
         except (OSError, EOFError) as error:
-            self.close()
             raise self._nobody(error) from error
+
+    def _tried(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        try:
+            return self._exchange(method, target, headers, body)
+        except BaseException:
+            self.close()  # an answer that comes after all is not the next request's
+            raise
 
     def _nobody(self, error: BaseException) -> NoServer:
         return NoServer(f"No server answers at {self._host}:{self._port}: {_reason(error)}.", hint="entrepot up")
@@ -93,20 +107,27 @@ class Connection:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method in ("PUT", "POST", "PATCH"):
             lines.append(f"Content-Length: {len(body)}")
-        self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        self._send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         return self._receive(method)
+
+    def _send(self, data: bytes) -> None:
+        opened, view = self._socket, memoryview(data)
+        assert opened is not None
+        while view:
+            view = view[self._heartbeat.outwait(lambda rest=view: opened.send(rest)) :]  # type: ignore[misc]
 
     def _open(self) -> socket.socket:
         if self._host.replace(".", "").isdigit():  # looking up a number would import the tables for names in Unicode
             opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            opened.settimeout(self._timeout_s)
+            opened.settimeout(CONNECT_S)
             try:
                 opened.connect((self._host, self._port))
             except BaseException:
                 opened.close()
                 raise
         else:
-            opened = socket.create_connection((self._host, self._port), timeout=self._timeout_s)
+            opened = socket.create_connection((self._host, self._port), timeout=CONNECT_S)
+        opened.settimeout(self._heartbeat.silence_s)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._encrypted(opened) if self._is_tls else opened
 
@@ -142,11 +163,15 @@ class Connection:
         return Answer(status, headers, body)
 
     def _fill(self) -> bytes:
-        assert self._socket is not None
-        data = self._socket.recv(65536)
+        data = self._read()
         if not data:
             raise EOFError("the server closed the connection")
         return data
+
+    def _read(self) -> bytes:
+        assert self._socket is not None
+        opened = self._socket
+        return self._heartbeat.outwait(lambda: opened.recv(65536))
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:
@@ -174,9 +199,8 @@ class Connection:
         return b"".join(parts)
 
     def _to_the_end(self) -> bytes:
-        assert self._socket is not None
         parts = [self._buffer]
-        while data := self._socket.recv(65536):
+        while data := self._read():
             parts.append(data)
         return b"".join(parts)
 

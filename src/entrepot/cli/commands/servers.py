@@ -127,6 +127,7 @@ def end_in(call: Call, home: str, *, what: str) -> None:
         call.console.note(f"No {what} runs with the home {home}.")
         return
     os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGCONT)  # one that was stopped could not end
     limit = float(call.number("timeout") or 60)
     end = time.monotonic() + limit
     while time.monotonic() < end:

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from entrepot.client.connection import quote, trusting
 from entrepot.client.failures import NoServer, ServiceFailure
+from entrepot.client.heartbeat import SILENCE_S, Heartbeat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -30,14 +32,16 @@ PIECE_BYTES = 1 << 20
 BIG_BYTES = 8 << 20  # the server's own bound: smaller files travel in packs
 PACK_BYTES = 32 << 20
 _SENDFILE_BYTES = 8 << 20
-_TIMEOUT_S = 120
 _PAUSES_S = (0.2, 1.0, 3.0)
 
 
 class Channel:
-    """Requests to one container, under the signature in its URL. Reconnects when the server closed the connection."""
+    """Requests to one container, under the signature in its URL. Reconnects when the server closed the connection.
 
-    def __init__(self, url: str) -> None:
+    A server that is silent for `silence_s` is asked for a sign of life; while it gives one, it is waited for.
+    """
+
+    def __init__(self, url: str, *, silence_s: float = SILENCE_S) -> None:
         base, _, self._query = url.partition("?")
         scheme, _, rest = base.partition("://")
         authority, _, path = rest.partition("/")
@@ -47,6 +51,7 @@ class Channel:
         if not colon or "]" in port:
             host, port = self._authority, "443" if self._is_tls else "80"
         self._address = (host.strip("[]"), int(port))
+        self._heartbeat = Heartbeat(self._address, is_tls=self._is_tls, silence_s=silence_s)
         self._container = "/" + path.strip("/")
         self._socket: socket.socket | None = None
         self._rest = b""
@@ -120,7 +125,7 @@ class Channel:
             lines.append(f"Content-Length: {length}")
         sock = self._connected()
         try:
-            sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            self._send_bytes(sock, "\r\n".join([*lines, "", ""]).encode("latin-1"))
             for piece in pieces:
                 if not self._send(sock, piece, progress):
                     break
@@ -137,7 +142,8 @@ class Channel:
         sock = self._socket
         while done < want and sock is not None:
             # One call for the whole view: the kernel waits for it without waking this thread for each packet.
-            count = sock.recv_into(view[done:want], want - done, 0 if self._is_tls else socket.MSG_WAITALL)
+            flags, rest = 0 if self._is_tls else socket.MSG_WAITALL, view[done:want]
+            count = self._heartbeat.outwait(lambda: sock.recv_into(rest, len(rest), flags))  # noqa: B023
             if count == 0:
                 raise EOFError("the server closed the connection within a body")
             done += count
@@ -155,8 +161,9 @@ class Channel:
             count = os.write(pipe, self._rest[: min(limit, self.left)])
             self._rest = self._rest[count:]
         else:
-            assert self._socket is not None
-            count = os.splice(self._socket.fileno(), pipe, min(limit, self.left))
+            sock = self._socket
+            assert sock is not None
+            count = self._heartbeat.outwait(lambda: os.splice(sock.fileno(), pipe, min(limit, self.left)))
         if count == 0:
             raise EOFError("the server closed the connection within a body")
         self.left -= count
@@ -177,12 +184,13 @@ class Channel:
         if self.left:
             self.close()  # an answer was left unread
         if self._socket is None:
-            sock = socket.create_connection(self._address, timeout=_TIMEOUT_S)
+            silence_s = self._heartbeat.silence_s
+            sock = socket.create_connection(self._address, timeout=silence_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if sys.platform == "linux":  # time-outs by the kernel leave the socket blocking, which MSG_WAITALL needs
                 sock.settimeout(None)
                 for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", _TIMEOUT_S, 0))
+                    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", *_seconds(silence_s)))
             self._socket = _encrypted(sock, self._address[0]) if self._is_tls else sock
             self._rest = b""
         self.left = 0
@@ -191,7 +199,7 @@ class Channel:
     def _send(self, sock: socket.socket, piece: Piece, progress: Callable[[int], None] | None) -> bool:
         """Send bytes or a file; False when the server answered before the end, as it does when it refuses."""
         if isinstance(piece, bytes):
-            sock.sendall(piece)
+            self._send_bytes(sock, piece)
             if progress:
                 progress(len(piece))
             return True
@@ -200,8 +208,7 @@ class Channel:
             place = 0
             while place < size:
                 count = min(size - place, _SENDFILE_BYTES)
-                # socket.sendfile falls back to plain copies under TLS
-                count = sock.sendfile(file, place, count)
+                count = self._send_file(sock, file, place, count)
                 if count == 0:
                     break
                 place += count
@@ -211,10 +218,23 @@ class Channel:
                     return False
         return True
 
+    def _send_bytes(self, sock: socket.socket, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._heartbeat.outwait(lambda rest=view: sock.send(rest)) :]  # type: ignore[misc]
+
+    def _send_file(self, sock: socket.socket, file: FileIO, place: int, count: int) -> int:
+        """Send a part of a file; return how much of it went."""
+        if self._is_tls or sys.platform != "linux":
+            return sock.sendfile(file, place, count)  # plain copies under TLS
+        # socket.sendfile would wait without end on a socket whose time-outs are the kernel's
+        return self._heartbeat.outwait(lambda: os.sendfile(sock.fileno(), file.fileno(), place, count))
+
     def _read_head(self, accepted: tuple[int, ...]) -> int:
-        assert self._socket is not None
+        sock = self._socket
+        assert sock is not None
         while b"\r\n\r\n" not in self._rest:
-            data = self._socket.recv(65536)
+            data = self._heartbeat.outwait(lambda: sock.recv(65536))
             if not data:
                 raise EOFError("the server closed the connection")
             self._rest += data
@@ -229,6 +249,11 @@ class Channel:
             self.close()
             raise failure
         return status
+
+
+def _seconds(duration_s: float) -> tuple[int, int]:
+    """Return whole seconds and microseconds, as the kernel takes them."""
+    return int(duration_s), int(duration_s % 1 * 1e6)
 
 
 def in_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
