@@ -13,7 +13,8 @@ import pytest
 
 from entrepot.client.connection import Connection, quote
 from entrepot.client.failures import NoServer, ServiceFailure
-from entrepot.client.session import Session
+from entrepot.client.patience import Patience
+from entrepot.client.session import API_VERSION, Session
 
 Json = Any
 
@@ -212,3 +213,40 @@ def test_pages_are_followed_wherever_the_server_says_it_is() -> None:
 @pytest.mark.parametrize(("text", "quoted"), [("a-b_c.d~1", "a-b_c.d~1"), ("a b/é+", "a%20b%2F%C3%A9%2B")])
 def test_names_are_quoted_for_paths(text: str, quoted: str) -> None:
     assert quote(text) == quoted
+
+
+def test_a_read_with_patience_outlasts_a_server_that_comes_back_elsewhere_with_another_token(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    told: list[str] = []
+
+    def come_up(script: Script, token: str) -> None:
+        (run / "token").write_text(token)
+        (run / "server.json").write_text(json.dumps({"url": script.url}))
+
+    with scripted([answer(200, 1), answer(503)]) as first:
+        come_up(first, "old")
+        using = Session.open(str(tmp_path), subscription="sub")
+        using.patience = Patience(told=told.append, limit_s=60)
+        assert using.get("/a") == 1
+    with scripted([answer(200, 2)]) as second:
+        come_up(second, "new")
+        assert using.get("/b") == 2
+        assert second.asked == [f"GET /b?api-version={API_VERSION}"]
+    assert len(told) == 1
+    assert "Waiting up to 60 s for it to come back" in told[0]
+    using.close()
+
+
+def test_patience_ends_with_an_error_that_says_how_long_it_was(tmp_path: Path) -> None:
+    with scripted() as gone:
+        pass
+    using = session(gone)
+    told: list[str] = []
+    using.patience = Patience(told=told.append, limit_s=1)
+    with pytest.raises(NoServer, match=r"has not come back in 1 s\. No server answers at") as error:
+        using.get("/a")
+    assert (len(told), error.value.hint) == (1, "entrepot up")
+    with pytest.raises(NoServer, match="No server answers at"):  # what changes something is never repeated unasked
+        using.put("/a", {})
+    assert len(told) == 1

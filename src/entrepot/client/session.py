@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from entrepot.client.patience import Patience
+
     Json = Any
 
 API_VERSION = "2024-10-01-preview"
@@ -26,33 +28,36 @@ LONGEST_PAUSE_S = 2.0
 class Session:
     """A signed-in connection to a server.
 
-    `run` is what it told of itself: at least its `url`. `renewed` returns a token for one that is no longer accepted.
+    `run` is what it told of itself: at least its `url`. `renewed` returns a token for one that is no longer accepted;
+    `found` returns both anew, for a server that was started again.
     """
 
-    __slots__ = ("_connection", "_renewed", "_subscription", "_token", "log", "run", "waiting")
+    __slots__ = ("_connection", "_found", "_renewed", "_subscription", "_token", "log", "patience", "run", "waiting")
 
     def __init__(
-        self, run: dict[str, Json], token: str, *, subscription: str = "", renewed: Callable[[], str] | None = None
+        self,
+        run: dict[str, Json],
+        token: str,
+        *,
+        subscription: str = "",
+        renewed: Callable[[], str] | None = None,
+        found: Callable[[], tuple[dict[str, Json], str]] | None = None,
     ) -> None:
         self.run = run
         self._token = token
         self._renewed = renewed
+        self._found = found
         self._subscription = subscription
         self._connection = Connection(run["url"])
         self.log: Callable[[str], None] | None = None  # told each request, for --debug
         self.waiting: Callable[[str], None] | None = None  # told the state while an operation runs
+        self.patience: Patience | None = None  # outlasts a server that is away, for what is only read
 
     @classmethod
     def open(cls, home: str, *, subscription: str = "") -> Session:
         """Return a session with the server that runs with this home. Raises NoServer."""
-        try:
-            with open(f"{home}/run/server.json", "rb") as file:
-                run = json.loads(file.read())
-            with open(f"{home}/run/token", encoding="ascii") as file:
-                token = file.read().strip()
-        except (OSError, ValueError) as error:
-            raise NoServer(f"No Entrepot server runs with the home {home}.", hint="entrepot up") from error
-        return cls(run, token, subscription=subscription)
+        run, token = _found(home)
+        return cls(run, token, subscription=subscription, found=lambda: _found(home))
 
     @property
     def url(self) -> str:
@@ -86,6 +91,13 @@ class Session:
         """Close the connection."""
         self._connection.close()
 
+    def reconnect(self) -> None:
+        """Open the connection anew, to where the server is now. Raises NoServer."""
+        self.close()
+        if self._found is not None:
+            self.run, self._token = self._found()
+            self._connection = Connection(self.run["url"])
+
     def request(
         self, method: str, target: str, *, body: Json = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
@@ -105,6 +117,11 @@ class Session:
         if data:
             sent["Content-Type"] = "application/json"
         sent.update(headers or {})
+        if self.patience is None or method != "GET":
+            return self._signed(method, target, sent, data)
+        return self.patience.outlast(lambda: self._signed(method, target, sent, data), self.reconnect)
+
+    def _signed(self, method: str, target: str, sent: Mapping[str, str], data: bytes) -> Answer:
         answer = self._sent(method, target, sent, data)
         if answer.status == 401 and self._renewed:
             self._token = self._renewed()
@@ -210,6 +227,17 @@ class Session:
         if not target.startswith("http"):
             return target
         return "/" + target.partition("://")[2].partition("/")[2]
+
+
+def _found(home: str) -> tuple[dict[str, Json], str]:
+    """Return what the home's server tells of itself, and the token of its owner. Raises NoServer."""
+    try:
+        with open(f"{home}/run/server.json", "rb") as file:
+            run = json.loads(file.read())
+        with open(f"{home}/run/token", encoding="ascii") as file:
+            return run, file.read().strip()
+    except (OSError, ValueError) as error:
+        raise NoServer(f"No Entrepot server runs with the home {home}.", hint="entrepot up") from error
 
 
 def versioned(target: str) -> str:

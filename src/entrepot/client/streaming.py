@@ -6,7 +6,8 @@ import time
 
 from entrepot.client import jobs
 from entrepot.client.connection import quote
-from entrepot.client.failures import Failure
+from entrepot.client.failures import Failure, NoServer
+from entrepot.client.patience import LIMIT_S, Patience
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,20 +31,47 @@ class JobFailed(Failure):
     """The job that was followed did not complete."""
 
 
-def follow(session: Session, target: Target, name: str, *, write: Callable[[str], None]) -> Json:
-    """Write a job's story until it ends; return the job. Raises JobFailed when it did not complete."""
+def follow(
+    session: Session,
+    target: Target,
+    name: str,
+    *,
+    write: Callable[[str], None],
+    told: Callable[[str], None],
+    limit_s: float = LIMIT_S,
+) -> Json:
+    """Write a job's story until it ends; return the job. Raises JobFailed when it did not complete.
+
+    A server that is restarted meanwhile is waited for, up to `limit_s`; `told` hears of it. Raises NoServer.
+    """
     job = jobs.get(session, target, name)
-    page = ((job["properties"].get("services") or {}).get("Studio") or {}).get("endpoint") or session.url
-    write(f"RunId: {name}\nWeb View: {page}\n")
+    session.patience = Patience(told=told, limit_s=limit_s)
+    try:
+        return _followed(session, target, job, write)
+    except NoServer as failure:
+        again = f"{failure.hint}; entrepot ml job stream -n {name} follows the job again" if failure.hint else ""
+        raise NoServer(failure.message, hint=again) from failure
+    finally:
+        session.patience = None
+
+
+def _followed(session: Session, target: Target, job: Json, write: Callable[[str], None]) -> Json:
+    name = job["name"]
+    write(f"RunId: {name}\nWeb View: {_page(session, job)}\n")
     if str(job["properties"].get("jobType")).lower() == "pipeline":
         job = _follow_pipeline(session, target, name, write)
     else:
         job = _follow_log(session, target, name, write)
-    write(f"\nExecution Summary\n=================\nRunId: {name}\nWeb View: {page}\n")
+    write(f"\nExecution Summary\n=================\nRunId: {name}\nWeb View: {_page(session, job)}\n")
     status = job["properties"]["status"]
     if status != "Completed":
         raise JobFailed(_ending(session, target, job), hint=f"entrepot ml job show -n {name}")
     return job
+
+
+def _page(session: Session, job: Mapping[str, Json]) -> str:
+    studio = (job["properties"].get("services") or {}).get("Studio") or {}
+    return str(studio.get("endpoint") or session.url)
 
 
 def _follow_log(session: Session, target: Target, name: str, write: Callable[[str], None]) -> Json:

@@ -34,7 +34,9 @@ def create(call: Call) -> Json:
     if call.flag("stream"):
         from entrepot.client.streaming import follow
 
-        view = job_views.view(follow(call.session, call.workspace(), view["name"], write=_write))
+        view = job_views.view(
+            follow(call.session, call.workspace(), view["name"], write=_write, told=call.console.warn)
+        )
     return view
 
 
@@ -100,7 +102,7 @@ def stream(call: Call) -> None:
 
     name = str(call.text("name"))
     try:
-        follow(call.session, call.workspace(), name, write=_write)
+        follow(call.session, call.workspace(), name, write=_write, told=call.console.warn)
     except KeyboardInterrupt:
         call.console.note(f"\nNo longer following; the job goes on. `entrepot ml job cancel -n {name}` would end it.")
         raise
