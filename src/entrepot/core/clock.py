@@ -1,5 +1,6 @@
 """Time and randomness, passed in wherever they are needed so that tests can hold them still."""
 
+import functools
 import time
 import uuid
 from datetime import datetime, timezone
@@ -24,6 +25,7 @@ class SystemClock:
         return time.time()
 
 
+@functools.lru_cache(256)  # what is written together has one time
 def to_iso(epoch_s: float) -> str:
     """Render seconds since the epoch as ARM does: `2026-11-23T10:00:00.123456Z`."""
     return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
