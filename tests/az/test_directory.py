@@ -53,3 +53,28 @@ def test_a_principal_that_az_made_signs_in_and_has_the_role_that_it_was_given(az
     assert [group["name"] for group in az("group", "list", AZURE_CONFIG_DIR=own).json] == ["for-ci"]
     denied = az("group", "create", "-n", "more", "-l", "eastus", code=1, AZURE_CONFIG_DIR=own)
     assert "The role 'Contributor' would grant it" in denied.err
+
+
+def test_az_shows_and_changes_all_that_roles_need(az: Az) -> None:
+    app = az("ad", "app", "create", "--display-name", "tool", "--identifier-uris", "api://tool").json["appId"]
+    az("ad", "app", "update", "--id", app, "--set", 'tags=["a"]')
+    assert az("ad", "app", "show", "--id", "api://tool", "--query", "tags").json == ["a"]
+    az("ad", "sp", "create", "--id", app)
+    secret = az("ad", "sp", "credential", "reset", "--id", app, "--display-name", "one").json["password"]
+    more = az("ad", "sp", "credential", "reset", "--id", app, "--append").json["password"]
+    assert secret != more
+    [first, _] = az("ad", "sp", "credential", "list", "--id", app).json
+    az("ad", "sp", "credential", "delete", "--id", app, "--key-id", first["keyId"])
+    az("ad", "sp", "update", "--id", app, "--set", "accountEnabled=false")
+    assert az("ad", "sp", "show", "--id", app, "--query", "accountEnabled").json is False
+    trust = '{"name": "f", "issuer": "https://i.test", "subject": "s"}'
+    az("ad", "app", "federated-credential", "create", "--id", app, "--parameters", trust)
+    place = ("--id", app, "--federated-credential-id", "f")
+    az("ad", "app", "federated-credential", "update", *place, "--parameters", '{"subject": "t"}')
+    assert az("ad", "app", "federated-credential", "show", *place, "--query", "subject").json == "t"
+    assert az("ad", "app", "permission", "list", "--id", app).json == []
+    assert az("ad", "app", "owner", "list", "--id", app).json == []
+    listed = az("ad", "user", "list", "-o", "table").out.splitlines()
+    assert "odata" not in listed[0] and "UserPrincipalName" in listed[0]
+    az("ad", "app", "delete", "--id", app)
+    assert "There is no servicePrincipal" in az("ad", "sp", "show", "--id", app, code=3).err

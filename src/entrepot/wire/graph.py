@@ -89,6 +89,23 @@ def _plain(text: str) -> str:
     return text.replace("''", "'")
 
 
+_EMPTY: Mapping[str, Mapping[str, Json]] = {
+    "user": dict.fromkeys(
+        ("givenName", "jobTitle", "mobilePhone", "officeLocation", "preferredLanguage", "surname", "mailNickname")
+    ),
+    "application": {"appRoles": [], "requiredResourceAccess": [], "tags": []},
+    "servicePrincipal": {"appRoles": [], "tags": []},
+}
+
+
+def typed(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Return an object as collections of one type show it: without its type, with what it does not have as empty."""
+    kind = str(body["@odata.type"]).rpartition(".")[2]
+    shown = {**_EMPTY.get(kind, {}), **body}
+    del shown["@odata.type"]
+    return shown
+
+
 def collection(values: Sequence[Json], *, next_link: str | None = None) -> dict[str, Json]:
     """Return a collection's body."""
     body: dict[str, Json] = {"value": list(values)}

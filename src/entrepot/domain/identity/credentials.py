@@ -161,16 +161,11 @@ def add_federated(
 ) -> dict[str, Json]:
     """Trust the tokens of another issuer for one subject (`name`, `issuer`, `subject`, `audiences`)."""
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    for field in ("name", "issuer", "subject"):
-        if not isinstance(body.get(field), str) or not body[field]:
-            raise InvalidRequest(f"A federated credential needs a {field}", target=field)
-    if not body["issuer"].startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise InvalidRequest(f"issuer is {body['issuer']!r}; it must be an https address", target="issuer")
-    audiences = body.get("audiences") or ["api://AzureADTokenExchange"]
     entry = {
-        "id": hub.new_id(), "name": body["name"], "issuer": body["issuer"], "subject": body["subject"],
-        "audiences": audiences, "description": body.get("description"),
+        "id": hub.new_id(), "name": body.get("name"), "issuer": body.get("issuer"), "subject": body.get("subject"),
+        "audiences": body.get("audiences") or ["api://AzureADTokenExchange"], "description": body.get("description"),
     }  # fmt: skip
+    _check_federated(entry)
 
     def write() -> None:
         document, fresh = _application(hub, application)
@@ -188,6 +183,49 @@ def federated(hub: Hub, application: str) -> list[dict[str, Json]]:
     """Return the federated credentials of an application."""
     found: list[dict[str, Json]] = _application(hub, application)[1]["entrepot"].get("federated", [])
     return found
+
+
+def update_federated(
+    hub: Hub, principal: Principal, application: str, id: str, body: Mapping[str, Json], *, request_id: str = ""
+) -> None:
+    """Change a federated credential, which its id or its name names. Raises NotFound, InvalidRequest."""
+    access.require(hub, principal, WRITE, "", request_id=request_id)
+    known = ("issuer", "subject", "audiences", "description")
+
+    def write() -> None:
+        document, fresh = _application(hub, application)
+        entry = _named(fresh, id)
+        if body.get("name", entry["name"]) != entry["name"]:
+            raise InvalidRequest("The name of a federated credential cannot be changed", target="name")
+        entry.update({field: body[field] for field in known if field in body})
+        _check_federated(entry)
+        _save(hub, principal, document, fresh, [], request_id)
+
+    settled(write)
+
+
+def federated_named(hub: Hub, application: str, id: str) -> dict[str, Json]:
+    """Return a federated credential of an application by its id or its name. Raises NotFound."""
+    return _named(_application(hub, application)[1], id)
+
+
+def _named(application: Json, id: str) -> dict[str, Json]:
+    for entry in application["entrepot"].get("federated", []):
+        if id in (entry["id"], entry["name"]):
+            found: dict[str, Json] = entry
+            return found
+    raise NotFound(f"Application {application['displayName']} has no federated credential {id}")
+
+
+def _check_federated(entry: Mapping[str, Json]) -> None:
+    for field in ("name", "issuer", "subject"):
+        if not isinstance(entry.get(field), str) or not entry[field]:
+            raise InvalidRequest(f"A federated credential needs a {field}", target=field)
+    if not entry["issuer"].startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise InvalidRequest(f"issuer is {entry['issuer']!r}; it must be an https address", target="issuer")
+    audiences = entry["audiences"]
+    if not isinstance(audiences, list) or not audiences or not all(isinstance(name, str) for name in audiences):
+        raise InvalidRequest("audiences is no list of texts", target="audiences")
 
 
 def set_password(hub: Hub, principal: Principal, user: str, password: str, *, request_id: str = "") -> None:
@@ -247,8 +285,16 @@ def password_matches(hub: Hub, user: Document | None, password: str) -> bool:
 
 
 def _application(hub: Hub, name: str) -> tuple[Document, dict[str, Json]]:
-    document = directory.get(hub, directory.APPLICATION, name)
+    """Return the application, which its service principal names too: they prove themselves with the same."""
+    twin = directory.find(hub, directory.SERVICE_PRINCIPAL, name)
+    document = directory.get(hub, directory.APPLICATION, twin.body["appId"] if twin else name)
     return document, document.body
+
+
+def told(hub: Hub, principal: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what may be told of the credentials of a service principal: those of its application, if it has one."""
+    application = directory.find(hub, directory.APPLICATION, principal["appId"])
+    return {field: application.body[field] if application else [] for field in _LISTS}
 
 
 def _save(hub: Hub, principal: Principal, document: Document, body: Json, more: list[Change], request_id: str) -> None:

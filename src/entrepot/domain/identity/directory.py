@@ -4,6 +4,7 @@
 `memberships.py`, how an application proves itself in `credentials.py`.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,15 +33,13 @@ DELETE = "Microsoft.Authorization/principals/delete"
 
 _UPN = re.compile(r"[^\s@/\\\"'<>]{1,64}@[A-Za-z0-9.-]{1,190}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_SETTABLE: Mapping[str, tuple[str, ...]] = {
-    USER: ("displayName", "mail", "givenName", "surname", "jobTitle", "department", "accountEnabled", "userType"),
-    GROUP: ("displayName", "description", "mailNickname", "mailEnabled", "securityEnabled"),
-    SERVICE_PRINCIPAL: ("displayName", "accountEnabled", "tags", "alternativeNames", "servicePrincipalType", "notes"),
-    APPLICATION: (
-        "displayName", "identifierUris", "signInAudience", "publicClient", "web", "spa", "isFallbackPublicClient",
-        "tags", "notes",
-    ),
-}  # fmt: skip
+_OURS = frozenset((
+    "@odata.type", "id", "appId", "createdDateTime", "deletedDateTime", "userPrincipalName", "appDisplayName",
+    "appOwnerOrganizationId", "servicePrincipalNames", "signInSessionsValidFromDateTime", "passwordProfile",
+    "passwordCredentials", "keyCredentials", "entrepot",
+))  # fmt: skip
+"""What a body cannot set by naming it; all else that it says of an object is kept."""
+_LARGEST_BYTES = 64 << 10
 
 
 def key_of(id: str) -> str:
@@ -127,14 +126,14 @@ def update(
 ) -> Document:
     """Change what may change of an object. An account that is switched off has no tokens within a second."""
     access.require(hub, principal, WRITE, "", request_id=request_id)
-    unknown = sorted(set(body) - set(_SETTABLE[kind]) - {"id", "@odata.type", "passwordProfile"})
-    if unknown:
-        raise InvalidRequest(f"{unknown[0]} of a {kind} cannot be changed; these can: {', '.join(_SETTABLE[kind])}")
 
     def write() -> Document:
         document = get(hub, kind, name)
         fresh = document.body
-        fresh.update({field: value for field, value in body.items() if field in _SETTABLE[kind]})
+        fixed = [field for field in _OURS & set(body) if body[field] not in (None, fresh.get(field))]
+        if fixed:
+            raise InvalidRequest(f"{min(fixed)} of a {kind} cannot be changed", target=min(fixed))
+        fresh.update({field: value for field, value in body.items() if field not in _OURS})
         _check(kind, fresh)
         return changed(hub, principal, document, fresh, request_id=request_id)
 
@@ -240,7 +239,7 @@ def subject_name(issuer: str, subject: str) -> str:
 
 def _fresh(hub: Hub, kind: str, body: Mapping[str, Json], id: str) -> dict[str, Json]:
     fresh: dict[str, Json] = {"@odata.type": f"#microsoft.graph.{kind}", "id": id}
-    fresh.update({field: value for field, value in body.items() if field in _SETTABLE[kind] and value is not None})
+    fresh.update({field: value for field, value in body.items() if field not in _OURS and value is not None})
     fresh["createdDateTime"] = to_iso(hub.clock.now())
     if kind == USER:
         upn = str(body.get("userPrincipalName") or "")
@@ -284,8 +283,20 @@ def _check(kind: str, body: Mapping[str, Json]) -> None:
     if not isinstance(body.get("accountEnabled", True), bool):
         raise InvalidRequest("accountEnabled is neither true nor false", target="accountEnabled")
     uris = body.get("identifierUris", [])
-    if not isinstance(uris, list) or not all(isinstance(uri, str) and ":" in uri for uri in uris):
+    if not _are_texts(uris) or not all(":" in uri for uri in uris):
         raise InvalidRequest("identifierUris is no list of URIs such as api://name", target="identifierUris")
+    if not _are_texts(body.get("alternativeNames", [])):
+        raise InvalidRequest("alternativeNames is no list of texts", target="alternativeNames")
+    for platform in ("web", "spa", "publicClient"):
+        told = {} if body.get(platform) is None else body[platform]
+        if not isinstance(told, dict) or not _are_texts(told.get("redirectUris") or []):
+            raise InvalidRequest(f"{platform}.redirectUris is no list of addresses", target=platform)
+    if len(json.dumps(body)) > _LARGEST_BYTES:
+        raise InvalidRequest(f"A {kind} may have up to {_LARGEST_BYTES >> 10} KiB of properties")
+
+
+def _are_texts(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _written(hub: Hub, principal: Principal, fresh: Json, claims: Sequence[Change], request_id: str) -> Document:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, NotFound
+from entrepot.domain import access
 from entrepot.domain.hub import Hub
 from entrepot.domain.identity import credentials, directory, memberships
 from entrepot.domain.identity.directory import APPLICATION, GROUP, SERVICE_PRINCIPAL, USER
@@ -29,12 +30,19 @@ def _list(kind: str) -> Handler:
         asked = graph.read_filter(call.query.get("$filter", ""))
         limit = int(call.number("$top", _DEFAULT_PAGE, low=1, high=_LARGEST_PAGE))
         if call.query.get("$filter"):
-            return reply(graph.collection([directory.shown(found) for found in _filtered(call.hub, kind, asked)]))
+            return reply(graph.collection([_shown(call, found) for found in _filtered(call.hub, kind, asked)]))
         page = directory.list_(call.hub, kind, after=call.query.get("$skiptoken") or None, limit=limit)
         link = call.url(f"{call.path}?$top={limit}&$skiptoken={page.next}") if page.next else None
-        return reply(graph.collection([directory.shown(found) for found in page.documents], next_link=link))
+        return reply(graph.collection([_shown(call, found) for found in page.documents], next_link=link))
 
     return handler
+
+
+def _shown(call: Call, document: Document) -> dict[str, Json]:
+    body = directory.shown(document)
+    if directory.kind_of(body) == SERVICE_PRINCIPAL:
+        body |= credentials.told(call.hub, body)
+    return graph.typed(body)
 
 
 def _filtered(hub: Hub, kind: str, asked: graph.Filter) -> Iterator[Document]:
@@ -59,7 +67,7 @@ def _filtered(hub: Hub, kind: str, asked: graph.Filter) -> Iterator[Document]:
 def _get(kind: str) -> Handler:
     def handler(call: Call) -> Answer:
         directory.require_reader(call.principal)
-        return reply(directory.shown(directory.get(call.hub, kind, call.params["id"])))
+        return reply(_shown(call, directory.get(call.hub, kind, call.params["id"])))
 
     return handler
 
@@ -67,37 +75,63 @@ def _get(kind: str) -> Handler:
 def _create(kind: str) -> Handler:
     def handler(call: Call) -> Answer:
         id, more = call.hub.new_id(), []
-        body = call.object
-        profile, certificates = body.get("passwordProfile"), body.pop("keyCredentials", None)
+        body = call.fields
+        password, certificates = _password(kind, body), body.pop("keyCredentials", None)
         has_certificates = kind == APPLICATION and isinstance(certificates, list)
         if has_certificates:
             credentials.read_certificates(call.hub, certificates)  # before there is an application without them
-        if kind == USER and isinstance(profile, dict):
-            more.append(credentials.password_of_new(call.hub, id, str(profile.get("password") or "")))
+        if password is not None:
+            more.append(credentials.password_of_new(call.hub, id, password))
         document = directory.create(call.hub, call.principal, kind, body, id=id, more=more, request_id=call.request_id)
         if has_certificates:
             credentials.set_certificates(call.hub, call.principal, id, certificates, request_id=call.request_id)
             document = directory.get(call.hub, kind, id)
-        return reply(directory.shown(document), status=201)
+        return reply(_shown(call, document), status=201)
 
     return handler
 
 
+def _password(kind: str, body: dict[str, Json]) -> str | None:
+    """Take the password out of a body; None when it has none. Raises InvalidRequest for a wish that nobody hears."""
+    profile = body.pop("passwordProfile", None)
+    if kind != USER or profile is None:
+        return None
+    if not isinstance(profile, dict):
+        raise InvalidRequest("passwordProfile must be an object", target="passwordProfile")
+    if profile.get("forceChangePasswordNextSignIn"):
+        raise InvalidRequest(
+            "This server asks nobody to change their password: leave forceChangePasswordNextSignIn out",
+            target="forceChangePasswordNextSignIn",
+        )
+    return str(profile["password"]) if profile.get("password") is not None else None
+
+
 def _update(kind: str) -> Handler:
     def handler(call: Call) -> Answer:
-        id, body = call.params["id"], call.object
-        profile = body.pop("passwordProfile", None)
-        if kind == USER and isinstance(profile, dict):
-            password = str(profile.get("password") or "")
+        id, body = call.params["id"], call.fields
+        if (password := _password(kind, body)) is not None:
             credentials.set_password(call.hub, call.principal, id, password, request_id=call.request_id)
-        certificates = body.pop("keyCredentials", None)
-        if kind == APPLICATION and isinstance(certificates, list):
-            credentials.set_certificates(call.hub, call.principal, id, certificates, request_id=call.request_id)
+        if kind in (APPLICATION, SERVICE_PRINCIPAL):
+            _update_proofs(call, kind, id, body)
         if body:
             directory.update(call.hub, call.principal, kind, id, body, request_id=call.request_id)
         return reply_empty()
 
     return handler
+
+
+_SENT_BACK = ("passwordCredentials",)  # az sends all that it was shown
+
+
+def _update_proofs(call: Call, kind: str, id: str, body: dict[str, Json]) -> None:
+    """Take the credentials out of a body and keep the certificates; those that are there already change nothing."""
+    known = _shown(call, directory.get(call.hub, kind, id))
+    certificates = body.pop("keyCredentials", None)
+    for field in _SENT_BACK:
+        if body.get(field) == known[field]:
+            del body[field]
+    if isinstance(certificates, list) and certificates != known["keyCredentials"]:
+        credentials.set_certificates(call.hub, call.principal, id, certificates, request_id=call.request_id)
 
 
 def _delete(kind: str) -> Handler:
@@ -120,7 +154,7 @@ def _me(call: Call) -> Answer:
     document = directory.by_id(call.hub, call.principal.id)
     if document is None:
         raise NotFound(f"{call.principal.name or call.principal.id} is not in the directory")
-    return reply(directory.shown(document))
+    return reply(_shown(call, document))
 
 
 def _members(call: Call) -> Answer:
@@ -133,7 +167,7 @@ def _members(call: Call) -> Answer:
 
 
 def _add_member(call: Call) -> Answer:
-    member = graph.reference(call.object)
+    member = graph.reference(call.fields)
     memberships.add(call.hub, call.principal, call.params["id"], member, request_id=call.request_id)
     return reply_empty()
 
@@ -161,7 +195,7 @@ def _member_groups(kind: str) -> Handler:
 
 def _check_member_groups(call: Call) -> Answer:
     directory.require_reader(call.principal)
-    asked = graph.texts(call.object, "groupIds")
+    asked = graph.texts(call.fields, "groupIds")
     return reply(graph.collection([id for id in asked if memberships.is_member(call.hub, id, call.params["id"])]))
 
 
@@ -175,44 +209,21 @@ def _object(call: Call) -> Answer:
 
 def _by_ids(call: Call) -> Answer:
     directory.require_reader(call.principal)
-    found = (directory.by_id(call.hub, id) for id in graph.texts(call.object, "ids"))
+    found = (directory.by_id(call.hub, id) for id in graph.texts(call.fields, "ids"))
     return reply(graph.collection([directory.shown(document) for document in found if document is not None]))
 
 
-def _add_password(call: Call) -> Answer:
-    wanted = call.object.get("passwordCredential") or {}
-    if not isinstance(wanted, dict):
-        raise InvalidRequest("passwordCredential must be an object", target="passwordCredential")
-    fresh = credentials.add_secret(
-        call.hub, call.principal, call.params["id"], display_name=str(wanted.get("displayName") or ""),
-        end=wanted.get("endDateTime"), request_id=call.request_id,
-    )  # fmt: skip
-    return reply(fresh.told())
-
-
-def _remove_password(call: Call) -> Answer:
-    id = str(call.object.get("keyId") or "")
-    credentials.remove(call.hub, call.principal, call.params["id"], id, request_id=call.request_id)
-    return reply_empty()
-
-
-def _federated(call: Call) -> Answer:
+def _nobody(call: Call) -> Answer:
     directory.require_reader(call.principal)
-    return reply(graph.collection(credentials.federated(call.hub, call.params["id"])))
+    return reply(graph.collection([]))
 
 
-def _add_federated(call: Call) -> Answer:
-    entry = credentials.add_federated(
-        call.hub, call.principal, call.params["id"], call.object, request_id=call.request_id
+def _refuse_owner(call: Call) -> Answer:
+    access.require(call.hub, call.principal, directory.WRITE, "", request_id=call.request_id)
+    raise InvalidRequest(
+        "Nothing in this directory has owners: who may change it is said by roles with "
+        f"{directory.WRITE} at the tenant, such as Owner"
     )
-    return reply(entry, status=201)
-
-
-def _remove_federated(call: Call) -> Answer:
-    credentials.remove(
-        call.hub, call.principal, call.params["id"], call.params["credential"], request_id=call.request_id
-    )
-    return reply_empty()
 
 
 def _organization(call: Call) -> Answer:
@@ -232,6 +243,9 @@ def _of_collection(name: str, kind: str) -> Iterator[Route]:
     yield Route("GET", one, None, _get(kind), reason=_READ)
     yield Route("PATCH", one, directory.WRITE, _update(kind))
     yield Route("DELETE", one, directory.DELETE, _delete(kind))
+    if kind != USER:
+        yield Route("GET", f"{one}/owners", None, _nobody, reason=_READ)
+        yield Route("POST", f"{one}/owners/$ref", directory.WRITE, _refuse_owner)
     if kind in (USER, SERVICE_PRINCIPAL):
         yield Route("POST", f"{one}/revokeSignInSessions", None, _revoke(kind), reason=_REVOKE)
     if kind != APPLICATION:
@@ -240,8 +254,6 @@ def _of_collection(name: str, kind: str) -> Iterator[Route]:
         yield Route("POST", f"{one}/getMemberGroups", None, _member_groups(kind), reason=_READ)
 
 
-_APPLICATION = f"{BASE}/applications/{{id}}"
-_FEDERATED = f"{_APPLICATION}/federatedIdentityCredentials"
 ROUTES = (
     *(route for name, kind in COLLECTIONS.items() for route in _of_collection(name, kind)),
     Route("GET", f"{BASE}/me", None, _me, reason=_OWN),
@@ -252,9 +264,5 @@ ROUTES = (
     Route("POST", f"{BASE}/directoryObjects/getByIds", None, _by_ids, reason=_READ),
     Route("GET", f"{BASE}/directoryObjects/{{id}}", None, _object, reason=_READ),
     Route("POST", f"{BASE}/directoryObjects/{{id}}/checkMemberGroups", None, _check_member_groups, reason=_READ),
-    Route("POST", f"{_APPLICATION}/addPassword", credentials.WRITE, _add_password),
-    Route("POST", f"{_APPLICATION}/removePassword", credentials.WRITE, _remove_password),
-    Route("GET", _FEDERATED, None, _federated, reason=_READ),
-    Route("POST", _FEDERATED, credentials.WRITE, _add_federated),
-    Route("DELETE", f"{_FEDERATED}/{{credential}}", credentials.WRITE, _remove_federated),
+    Route("GET", f"{BASE}/me/ownedObjects", None, _nobody, reason=_OWN),
 )
