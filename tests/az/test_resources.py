@@ -85,3 +85,25 @@ def test_resources_are_shown_changed_tagged_and_deleted(az: Az) -> None:
     assert az("group", "exists", "-n", "arm").json is True
     az("group", "delete", "-n", "arm", "-y")
     assert az("group", "exists", "-n", "arm").json is False
+
+
+def test_a_custom_role_is_changed_and_given_but_not_under_a_condition(az: Az, tmp_path: Path) -> None:
+    subscription = "/subscriptions/00000000-0000-0000-0000-000000000001"
+    role = tmp_path / "role.json"
+    for description in ("first", "second"):
+        verb = "create" if description == "first" else "update"
+        role.write_text(
+            f'{{"Name": "Publisher", "Description": "{description}", "AssignableScopes": ["{subscription}"], '
+            '"Actions": ["Microsoft.MachineLearningServices/registries/assets/*"]}'
+        )
+        told = az("role", "definition", verb, "--role-definition", f"@{role}").json
+        assert told["description"] == description
+    somebody = ("--assignee-object-id", "22222222-2222-2222-2222-222222222222", "--assignee-principal-type", "User")
+    asked = ("role", "assignment", "create", *somebody, "--role", "Publisher", "--scope", subscription)
+    refused = az(*asked, "--condition", "true", "--condition-version", "2.0", code=1)
+    assert "with a condition are not supported" in refused.err
+    given = tmp_path / "given.json"
+    given.write_text(az(*asked, "--description", "for a while").out.replace("for a while", "for good"))
+    assert az("role", "assignment", "update", "--role-assignment", f"@{given}").json["description"] == "for good"
+    az("role", "assignment", "delete", "--ids", az(*asked).json["id"])
+    az("role", "definition", "delete", "-n", "Publisher")

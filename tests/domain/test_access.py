@@ -55,6 +55,8 @@ ELSEWHERE = [
 def test_a_role_elsewhere_gives_nothing_here(hub: Hub, stranger: Principal, scope: str) -> None:
     if scope == "registries/con":
         registries.create(hub, OWNER, "s1", "other", "con", {"location": "eastus"})
+    elif scope.endswith("/other"):
+        groups.create(hub, OWNER, "s1", "other", {"location": "eastus"})
     give(hub, stranger, "Owner", scope)
     assert not access.allowed(hub, stranger, READ, f"{REGISTRY}/environments/e")
 

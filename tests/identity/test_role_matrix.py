@@ -67,10 +67,11 @@ ROLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "AzureML Metrics Writer": ([f"{ML}/workspaces/metrics/*/write"], []),
 }  # fmt: skip
 """Actions and NotActions as the role catalogue of Azure prints them."""
+OTHER_GROUP = "/subscriptions/s1/resourceGroups/other"
 SCOPES = {
     "tenant": "/", "subscription": "/subscriptions/s1", "group": GROUP, "workspace": WORKSPACE, "registry": REGISTRY,
     "workspace asset": f"{WORKSPACE}/environments/one", "registry asset": f"{REGISTRY}/environments/one",
-    "other group": "/subscriptions/s1/resourceGroups/other",
+    "other group": OTHER_GROUP,
 }  # fmt: skip
 USING_AN_ENVIRONMENT = {"POST": ("/schedules/{schedule}/trigger",), "PATCH": ("{endpoint}/deployments/{deployment}",)}
 REFUSED = (401, 403, 404)
@@ -190,7 +191,7 @@ async def _furnished(house: House) -> None:
         "codeConfiguration": {"codeId": code, "scoringScript": "score.py"},
     }  # fmt: skip
     with_files = {f"{WORKSPACE}/onlineEndpoints/one/deployments/one": {"location": "eastus", "properties": deployment}}
-    for path, body in {**things(), **with_files}.items():
+    for path, body in {OTHER_GROUP: {"location": "eastus"}, **things(), **with_files}.items():
         if path in with_files:
             add_files(house.composition.site.hub)
         made = await house.call("PUT", path, body, house.owner)

@@ -44,13 +44,14 @@ def assign(
     assignee: str,
     scope: str,
     assignee_kind: str = "User",
-    description: str = "",
+    description: str | None = None,
     name: str = "",
     request_id: str = "",
 ) -> Document:
     """Give a principal (or a group, or a whole tenant by its id) a role at a scope; the same twice changes nothing.
 
-    `role` is a name, a GUID or a role definition's id. Without a `name`, one follows from who, what and where.
+    `role` is a name, a GUID or a role definition's id. Without a `name`, one follows from who, what and where. Another
+    `description` is put in the place of the one that is there; None leaves it.
     Raises InvalidRequest, NotFound, AccessDenied, and RoleAssignmentExists when another name says the same.
     """
     scope_key = scope_key_of(scope)
@@ -69,9 +70,11 @@ def assign(
     def attempt() -> Document:
         pointer = hub.documents.get(f"{_PAIRS}/{pair}")
         if existing := _existing(hub, name, pointer, found, assignee, scope_key):
-            return existing
+            if description in (None, existing.body["properties"].get("description", "")):
+                return existing
+            return _described(hub, principal, existing, str(description), request_id)
         body = _body(hub, principal, found, assignee=assignee, kind=assignee_kind, scope_key=scope_key, name=name)
-        body["properties"]["description"] = description
+        body["properties"]["description"] = description or ""
         once = Put(f"{_PAIRS}/{pair}", {"name": name}, match=pointer.revision if pointer else ABSENT)
         return _committed(hub, principal, body, once, request_id)
 
@@ -95,6 +98,14 @@ def _existing(
     if other is not None:
         raise RoleAssignmentExists(f"The role assignment already exists: {other.body['id']}", target=other.body["id"])
     return None
+
+
+def _described(hub: Hub, principal: Principal, document: Document, description: str, request_id: str) -> Document:
+    body, now = document.body, hub.clock.now()
+    body["properties"] |= {"description": description, "updatedOn": to_iso(now), "updatedBy": principal.id}
+    record = audit.record(principal, WRITE, target=body["id"], now=now, request_id=request_id)
+    fresh, *_ = hub.documents.commit([Put(document.key, body, match=document.revision), record])
+    return fresh
 
 
 def _committed(hub: Hub, principal: Principal, body: dict[str, Json], once: Put, request_id: str) -> Document:

@@ -28,8 +28,8 @@ _MOST_STARS = 8
 _MOST_ACTIONS = 1000
 
 
-def put(hub: Hub, principal: Principal, guid: str, properties: Json, *, request_id: str = "") -> tuple[Document, bool]:
-    """Create or change a custom role from ARM `properties`; tell whether it is new.
+def put(hub: Hub, principal: Principal, guid: str, properties: Json, *, request_id: str = "") -> Document:
+    """Create or change a custom role from ARM `properties`.
 
     Asks for the right to write roles at every scope at which it can be assigned, before and after.
     """
@@ -42,7 +42,7 @@ def put(hub: Hub, principal: Principal, guid: str, properties: Json, *, request_
     return settled(lambda: _put(hub, principal, guid, fresh, request_id))
 
 
-def _put(hub: Hub, principal: Principal, guid: str, fresh: dict[str, Json], request_id: str) -> tuple[Document, bool]:
+def _put(hub: Hub, principal: Principal, guid: str, fresh: dict[str, Json], request_id: str) -> Document:
     existing = hub.documents.get(f"{DEFINITIONS}/{guid}")
     scope_keys = [scope_key_of(scope) for scope in fresh["assignableScopes"]]
     for scope_key in {*scope_keys, *(existing.body["entrepot"]["scopeKeys"] if existing else ())}:
@@ -70,7 +70,7 @@ def _put(hub: Hub, principal: Principal, guid: str, fresh: dict[str, Json], requ
     ]
     document = hub.documents.commit(changes)[0]
     hub.grants.notice()
-    return document, existing is None
+    return document
 
 
 def _renamed(hub: Hub, existing: Document | None, guid: str, name: str) -> list[Change]:

@@ -57,8 +57,10 @@ def containing(scope_key: str) -> list[str]:
 
 
 def home_key(scope_key: str) -> str | None:
-    """Return the key of the registry or workspace in which a scope lies; None above them."""
+    """Return the key of the registry, workspace or resource group in which a scope lies; None above them."""
     parts = scope_key.split("/")
     if parts[0] == "registries":
         return "/".join(parts[:2])
-    return "/".join(parts[:6]) if len(parts) > 5 and parts[4] == "workspaces" else None
+    if len(parts) > 5 and parts[4] == "workspaces":
+        return "/".join(parts[:6])
+    return "/".join(parts[:4]) if len(parts) > 3 else None

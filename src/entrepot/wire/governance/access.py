@@ -69,6 +69,19 @@ def wanted(body: Mapping[str, Json], name: str) -> str:
     return value
 
 
+def refuse_conditions(body: Mapping[str, Json]) -> None:
+    """Return if an assignment holds without conditions: one that went unheard would give more than was meant.
+
+    Raises InvalidRequest.
+    """
+    if body.get("condition"):
+        raise InvalidRequest(
+            "Role assignments with a condition are not supported by this server: assign the role at a narrower scope, "
+            "down to one version of an asset, or add a deny assignment",
+            target="condition",
+        )
+
+
 def admits_role(asked: AccessFilter, body: Mapping[str, Json]) -> bool:
     """Say whether a role definition is asked for."""
     properties = body["properties"]

@@ -10,7 +10,14 @@ from entrepot.server.places import GROUP, REGISTRY, SUBSCRIPTION, WORKSPACE
 from entrepot.server.routing import Route
 from entrepot.store.documents import Page
 from entrepot.wire.arm import LARGEST_PAGE, next_url, page_body
-from entrepot.wire.governance.access import access_filter, admits_role, below_subscription, scope_in, wanted
+from entrepot.wire.governance.access import (
+    access_filter,
+    admits_role,
+    below_subscription,
+    refuse_conditions,
+    scope_in,
+    wanted,
+)
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _OWN = "everybody may know what they may do themselves"
@@ -27,11 +34,11 @@ def _placed(call: Call, answer: Answer) -> Answer:
 
 def _put_assignment(call: Call) -> Answer:
     given = call.properties
+    refuse_conditions(given)
     document = assignments.assign(
         call.hub, call.principal, role=wanted(given, "roleDefinitionId"), assignee=wanted(given, "principalId"),
-        assignee_kind=str(given.get("principalType") or "User"), description=str(given.get("description") or ""),
-        scope=scope_in(call.path), name=call.params["id"],
-        request_id=call.request_id,
+        assignee_kind=str(given.get("principalType") or "User"), scope=scope_in(call.path), name=call.params["id"],
+        description=None if given.get("description") is None else str(given["description"]), request_id=call.request_id,
     )  # fmt: skip
     return _placed(call, reply_document(document, status=201))  # azure-cli takes nothing else for a success
 
@@ -61,10 +68,8 @@ def _delete_assignment(call: Call) -> Answer:
 
 
 def _put_definition(call: Call) -> Answer:
-    document, is_new = definitions.put(
-        call.hub, call.principal, call.params["id"], call.properties, request_id=call.request_id
-    )
-    return reply_document(document, status=201 if is_new else 200)
+    document = definitions.put(call.hub, call.principal, call.params["id"], call.properties, request_id=call.request_id)
+    return reply_document(document, status=201)  # as Azure: azure-cli takes nothing else for a success
 
 
 def _get_definition(call: Call) -> Answer:
