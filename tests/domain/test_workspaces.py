@@ -34,6 +34,12 @@ def test_a_workspace_has_a_guid_datastores_with_containers_and_a_compute(hub: Hu
     assert [d.body["name"] for d in computes.list_(hub, OWNER, dev).documents] == ["cpu-cluster"]
 
 
+def test_truth_values_that_come_as_texts_are_truth_values(hub: Hub, dev: WorkspaceScope) -> None:
+    template = {"hbiWorkspace": "false", "enableDataIsolation": "True", "friendlyName": "true"}  # azure-ai-ml's
+    found = workspaces.update(hub, OWNER, dev, {"properties": template}).body["properties"]
+    assert (found["hbiWorkspace"], found["enableDataIsolation"], found["friendlyName"]) == (False, True, "true")
+
+
 def test_two_workspaces_never_share_a_container(hub: Hub, dev: WorkspaceScope, prod: WorkspaceScope) -> None:
     names = {datastores.container_of(hub, scope, name) for scope in (dev, prod) for name in datastores.OWN}
     assert len(names) == 4

@@ -100,3 +100,22 @@ def test_no_job_takes_the_name_of_a_run(idle: House) -> None:
     name = run(idle)
     with pytest.raises(AlreadyExists, match="choose another name"):
         idle.command(name, "true")
+
+
+def test_a_list_has_only_the_jobs_that_are_chosen(idle: House) -> None:
+    run(idle, stage="dev")
+    idle.command("one", "true", tags={"stage": "prod"})
+    idle.command("two", "true", properties={"azureml.scheduleName": "nightly"})
+    step = {"type": "command", "componentId": idle.component("c", "true")}
+    idle.pipeline("p", {"s": step})
+
+    def chosen(**wanted: Json) -> list[str]:
+        page = queries.list_(idle.hub, OWNER, idle.scope, choice=queries.Choice(**wanted))
+        return [document.body["name"] for document in page.documents]
+
+    assert chosen(type="pipeline") == ["p"]
+    assert chosen(tag="stage=prod") == ["one"]
+    assert len(chosen(tag="stage")) == 2
+    assert chosen(schedule="nightly") == ["two"]
+    assert chosen(is_scheduled=True) == ["two"]
+    assert "two" not in chosen(is_scheduled=False)

@@ -3,12 +3,14 @@
 What a datastore elsewhere is opened with lies beside its document, sealed, and is told by `secrets` alone.
 """
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
 from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
-from entrepot.core.ids import Region, WorkspaceScope, check_job_name
+from entrepot.core.ids import DatastorePath, Region, WorkspaceScope, check_job_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit
 from entrepot.domain.concurrency.retries import settled
@@ -17,6 +19,14 @@ from entrepot.domain.scopes import created_by, home, modified_by
 from entrepot.store.documents import Change, Delete, Document, Page, Put, View
 
 Json = Any
+
+_BY_CONTAINER = re.compile(
+    r"(?:wasbs?|abfss?)://(?P<container>[^@/]+)@(?P<account>[^./@]+)\.(?:blob|dfs)\.[^/]+(?:/(?P<path>[^?#]*))?",
+    re.IGNORECASE,
+)
+_BY_ACCOUNT = re.compile(
+    r"https?://(?P<account>[^./@]+)\.(?:blob|dfs)\.[^/]+/(?P<container>[^/?#]+)(?:/(?P<path>[^?#]*))?", re.IGNORECASE
+)
 
 BLOB_STORE = "workspaceblobstore"
 ARTIFACT_STORE = "workspaceartifactstore"
@@ -163,6 +173,23 @@ def is_here(hub: Hub, scope: WorkspaceScope, name: str) -> bool:
     """Say whether a datastore's bytes are on this server."""
     document = hub.documents.get(key_of(scope, name))
     return document is not None and bool(document.body["properties"].get("containerName"))
+
+
+def named_by(hub: Hub, scope: WorkspaceScope, url: str) -> DatastorePath | None:
+    """Return the place in a datastore of this server that an address of Azure's storage names, None for others.
+
+    Read are wasb(s)://container@account..., abfs(s)://filesystem@account... and https://account.blob.../container/...,
+    for accounts and containers that a datastore of the workspace has.
+    """
+    found = _BY_CONTAINER.match(url) or _BY_ACCOUNT.match(url)
+    if found is None:
+        return None
+    for document in hub.documents.list(f"{scope.key}/datastores", view=View.ALL, limit=1000).documents:
+        properties = document.body["properties"]
+        account = str(properties.get("accountName") or "").lower()
+        if properties.get("containerName") == found["container"] and account == found["account"].lower():
+            return DatastorePath(document.key.rpartition("/")[2], unquote(found["path"] or ""), scope)
+    return None
 
 
 def name_of_container(hub: Hub, scope: WorkspaceScope, container: str) -> str | None:

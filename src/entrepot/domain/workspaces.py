@@ -27,6 +27,7 @@ REGIONS_SPACE = "regions"
 """Facet space in which workspaces are found by their region."""
 
 
+_TRUTHS = ("hbiWorkspace", "v1LegacyMode", "enableDataIsolation", "allowRoleAssignmentOnRG", "provisionNetworkNow")
 IDS = "workspaceids"
 """Collection of the documents that find a workspace by its GUID."""
 
@@ -133,8 +134,8 @@ def _update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, r
         if body.get(name) is not None:
             stored[name] = {**stored[name], **body[name]} if name == "identity" else body[name]
     fixed = ("workspaceId", "provisioningState", "discoveryUrl", "mlFlowTrackingUri", "hubResourceId")
-    incoming = (body.get("properties") or {}).items()
-    stored["properties"] |= {name: value for name, value in incoming if value is not None and name not in fixed}
+    incoming = _typed(body.get("properties") or {})
+    stored["properties"] |= {name: value for name, value in incoming.items() if name not in fixed}
     stored["systemData"] = modified_by(stored["systemData"], principal, hub.clock.now())
     record = audit.record(principal, WRITE, target=stored["id"], now=hub.clock.now(), request_id=request_id)
     return hub.documents.commit([Put(scope.key, stored, match=document.revision, facets=None), record])[0]
@@ -173,6 +174,13 @@ def _group_location(hub: Hub, group_key: str) -> str:
     return location
 
 
+def _typed(properties: Json) -> dict[str, Json]:
+    """Return what a body says, with truth values as such: azure-ai-ml's template has them as texts."""
+    words = {"true": True, "false": False}
+    said = {name: value for name, value in properties.items() if value is not None}
+    return said | {name: words.get(str(said[name]).lower(), said[name]) for name in _TRUTHS if name in said}
+
+
 def _new_body(hub: Hub, principal: Principal, scope: WorkspaceScope, region: Region, given: Json) -> dict[str, Json]:
     guid = hub.new_id()
     group_id = groups.arm_id(scope.subscription, scope.resource_group)
@@ -187,8 +195,7 @@ def _new_body(hub: Hub, principal: Principal, scope: WorkspaceScope, region: Reg
         "keyVault": f"{group_id}/providers/Microsoft.KeyVault/vaults/kv{short}",
         "applicationInsights": f"{group_id}/providers/Microsoft.Insights/components/ai{short}",
     }
-    sent = given.get("properties") or {}
-    properties |= {name: value for name, value in sent.items() if value is not None}
+    properties |= _typed(given.get("properties") or {})
     properties |= {
         "workspaceId": guid,
         "discoveryUrl": f"{API_ORIGIN}/discovery/{guid}",

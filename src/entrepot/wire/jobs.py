@@ -8,6 +8,17 @@ from entrepot.core.errors import InvalidRequest, NotFound
 Json = Any
 
 
+def job_choice(query: Mapping[str, str]) -> dict[str, Json]:
+    """Return which jobs a list asks for: ARM's `jobType`, `tag`, `scheduleId` (a schedule's name), `scheduled`."""
+    scheduled = query.get("scheduled")
+    return {
+        "type": query.get("jobType") or None,
+        "tag": query.get("tag") or None,
+        "schedule": (query.get("scheduleId") or "").rpartition("/")[2] or None,
+        "is_scheduled": None if not scheduled else scheduled.lower() == "true",
+    }
+
+
 def log_window(text: str, offset: int, status: str) -> dict[str, Json]:
     """Return a part of a log: `offset` is where to read on."""
     return {"text": text, "offset": offset, "status": status}

@@ -14,6 +14,7 @@ from entrepot.core.ids import (
     AssetRef,
     DatastorePath,
     JobOutput,
+    Reference,
     Region,
     RunArtifact,
     Scope,
@@ -49,8 +50,8 @@ def resolve(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kind
     """
     if text.startswith(BLOB_ORIGIN + "/"):
         return _in_container(hub, principal, text, home)
-    reference = parse_reference(text, kind)
     standing = home.scope if isinstance(home.scope, WorkspaceScope) else None
+    reference = _placed(hub, parse_reference(text, kind), standing)
     if isinstance(reference, DatastorePath):
         return _in_datastore(hub, principal, reference, text, reference.scope or standing)
     if isinstance(reference, JobOutput):
@@ -72,8 +73,10 @@ def promised(hub: Hub, principal: Principal, text: str, *, home: Home, kind: Kin
 
     Only workspaces wait for bytes, as Azure's do. Raises NotFound when there is no such datastore.
     """
-    reference = parse_reference(text, kind) if "://" in text and not text.startswith(BLOB_ORIGIN) else None
-    if not isinstance(reference, DatastorePath) or not isinstance(home.scope, WorkspaceScope):
+    if not isinstance(home.scope, WorkspaceScope) or "://" not in text or text.startswith(BLOB_ORIGIN):
+        return None
+    reference = _placed(hub, parse_reference(text, kind), home.scope)
+    if not isinstance(reference, DatastorePath):
         return None
     scope = reference.scope or home.scope
     access.require_visible(hub, principal, DATASTORES_READ, scope.key, what=f"The {scope}")
@@ -136,6 +139,13 @@ def all_workspaces(hub: Hub) -> list[WorkspaceScope]:
         found += [workspace_of_id(document.body["id"]) for document in page.documents]
         if (after := page.next) is None:
             return found
+
+
+def _placed(hub: Hub, reference: Reference | None, scope: WorkspaceScope | None) -> Reference | None:
+    """Return the place in a datastore that an address of Azure's storage names, other references as they are."""
+    if not isinstance(reference, WebAddress) or scope is None:
+        return reference
+    return datastores.named_by(hub, scope, reference.url) or reference
 
 
 def _in_container(hub: Hub, principal: Principal, text: str, home_: Home) -> Source:
@@ -214,7 +224,7 @@ def _of_job(hub: Hub, principal: Principal, reference: JobOutput, text: str, sco
         body = _as_job(hub, place, reference.job, body)
     ours = body["entrepot"]
     outputs: dict[str, Json] = ours.get("outputs") or {}
-    is_artifact = reference.output == ARTIFACTS and ARTIFACTS not in outputs
+    is_artifact = reference.output in (ARTIFACTS, "default") and reference.output not in outputs
     entry = ours.get("artifacts") if is_artifact else outputs.get(reference.output)
     if not entry or not entry.get("container"):
         known = ", ".join([*outputs, ARTIFACTS])

@@ -138,7 +138,10 @@ class Planner:
             pinned = Located(body["id"], str(actual).lower(), source.mode)
             graph.check_type(pinned, port, owner=owner)
             return pinned
-        self._check_place(reference, where=where)
+        if isinstance(reference, WebAddress) and (place := datastores.named_by(self.hub, self.scope, reference.url)):
+            return replace(source, uri=datastores.uri(self.scope, place.datastore, place.path))
+        if source.mode != "direct":  # then a step gets the address, and reads it itself
+            self._check_place(reference, where=where)
         return source
 
     def compute(self, text: str | None, *, where: str) -> str:
@@ -182,7 +185,11 @@ class Planner:
             return
         scheme = urlsplit(url).scheme
         if scheme not in ("http", "https"):
-            raise Unsupported(f"Data at {scheme}:// ({where})", instead="Register it as a data asset first.")
+            raise Unsupported(
+                f"Data at {url} ({where})",
+                instead="It is read where a datastore of the workspace has its account and container; "
+                "`mode: direct` hands the address to the step.",
+            )
         try:
             addresses.check(url, Allowed.of(self.hub.settings.fetch_addresses))
         except InvalidRequest as error:

@@ -1,6 +1,7 @@
 """Reading jobs: documents, lists, children, and the run-history view that azure-ai-ml asks for beside ARM."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -32,6 +33,31 @@ _ANY = (0, 0)
 _JUST_ENDED_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of a workspace's jobs a list is to have; what is None does not matter. `tag`: a name, or name=value."""
+
+    type: str | None = None
+    tag: str | None = None
+    schedule: str | None = None
+    is_scheduled: bool | None = None
+
+    def holds(self, body: Json) -> bool:
+        """Say whether a job is among the chosen."""
+        properties = body["properties"]
+        name, equals, value = (self.tag or "").partition("=")
+        made_by = properties.get("properties", {}).get("azureml.scheduleName")
+        return (
+            (self.type is None or properties["jobType"].lower() == self.type.lower())
+            and (not name or (name in properties["tags"] and (not equals or properties["tags"][name] == value)))
+            and (self.schedule is None or made_by == self.schedule)
+            and (self.is_scheduled is None or bool(made_by) == self.is_scheduled)
+        )
+
+
+_ALL = Choice()
+
+
 def get(hub: Hub, principal: Principal, scope: WorkspaceScope, name: str) -> Document:
     """Return a job's document, with what MLflow logged for it. Raises NotFound."""
     document = hub.documents.get(records.key_of(scope, name)) if "/" not in name else None
@@ -49,18 +75,22 @@ def list_(
     scope: WorkspaceScope,
     *,
     parent: str | None = None,
+    choice: Choice = _ALL,
     view: View = View.ACTIVE,
     after: str | None = None,
     limit: int = 100,
 ) -> Page:
     """Return a page of root jobs, newest first, or of a pipeline's nodes, in the order of the pipeline.
 
+    A page may have fewer than `limit` when not all jobs are chosen.
+
     Raises NotFound for a workspace or a parent that is not there.
     """
     home(hub, scope)
     access.require_visible(hub, principal, records.READ, scope.key, what=f"The {scope}")
     if parent is None:
-        return _found(hub, scope, "", view=view, after=after, limit=limit)
+        page = _found(hub, scope, "", view=view, after=after, limit=limit)
+        return page if choice == _ALL else Page(tuple(d for d in page.documents if choice.holds(d.body)), page.next)
     return children(hub, scope, parent, after=after, limit=limit)
 
 

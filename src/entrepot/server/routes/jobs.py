@@ -11,7 +11,7 @@ from entrepot.server.routing import Route
 from entrepot.server.transfers import Place, reading_answer
 from entrepot.wire.arm import list_query, next_url, page_body
 from entrepot.wire.assets import text_field
-from entrepot.wire.jobs import log_window, output_place
+from entrepot.wire.jobs import job_choice, log_window, output_place
 
 STD_LOG = "user_logs/std_log.txt"
 _LONGEST_WAIT_S = 30.0
@@ -33,6 +33,7 @@ def _list(call: Call) -> Answer:
     asked = list_query(call.query)
     page = queries.list_(
         call.hub, call.principal, workspace_of(call), parent=call.query.get("parentJobName") or None,
+        choice=queries.Choice(**job_choice(call.query)),
         view=asked.view, after=asked.after, limit=asked.limit,
     )  # fmt: skip
     return reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next)))
