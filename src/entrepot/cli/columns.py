@@ -11,8 +11,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "data": ("name", "version", "type", "created_at", "description"),
     "batch-endpoint": ("name", "defaults", "provisioning_state", "location", "description"),
     "batch-deployment": ("name", "endpoint_name", "type", "model", "component", "compute", "provisioning_state"),
+    "ad app": ("displayName", "id", "appId", "createdDateTime"),
+    "ad sp": ("displayName", "id", "appId", "createdDateTime"),
+    "role assignment": ("principalName", "roleDefinitionName", "scope"),
+    "role definition": ("roleName", "roleType", "description"),
     "job": ("name", "display_name", "type", "status", "experiment_name", "component", "created_at"),
 }
+TITLES = {"principalName": "Principal", "roleDefinitionName": "Role", "roleName": "Name", "roleType": "Type"}
 SECONDS = len("2026-11-23T10:00:00")
 
 
@@ -23,7 +28,7 @@ def rows(noun: str, value: object) -> object:
         return value
     from collections import OrderedDict
 
-    titles = [(name, name[:1].upper() + name[1:]) for name in columns]
+    titles = [(name, TITLES.get(name, name[:1].upper() + name[1:])) for name in columns]
     return [OrderedDict((title, _cell(item, name)) for name, title in titles) for item in value]
 
 

@@ -42,6 +42,12 @@ NOUNS = {
     "provider": "resource provider",
     "resource": "resource",
     "tag": "tag",
+    "user": "user",
+    "member": "member of a group",
+    "app": "application",
+    "sp": "service principal",
+    "credential": "credential",
+    "federated-credential": "federated credential",
     "deployment": "deployment",
 }
 
@@ -75,7 +81,15 @@ GROUPS = {
     "access": "Who may do what, and why.",
     "account": "Who you are here, and tokens.",
     "ad": "The directory.",
+    "ad app": "Applications: what services are registered as.",
+    "ad app credential": "Secrets and certificates of applications.",
+    "ad app federated-credential": "Other issuers' tokens that an application trusts.",
+    "ad group": "Groups of users, services and groups.",
+    "ad group member": "Who is in a group.",
     "ad signed-in-user": "Who you are in the directory.",
+    "ad sp": "Service principals: applications that may be given roles.",
+    "ad sp credential": "Secrets and certificates of service principals.",
+    "ad user": "People.",
     "audit": "Who did what, and what was refused.",
     "secrets": "The key that seals secrets at rest.",
     "configure": "Defaults for the options of all commands.",
@@ -206,6 +220,15 @@ COMMANDS = {
     "ml workspace provision-network": "Make a workspace's network ready.",
     "ml workspace sync-keys": "Read the keys of a workspace's resources again.",
     "rest": "Send any request to the server, signed in.",
+    "ad group member add": "Put a user, service principal or group into a group.",
+    "ad group member check": "Say whether somebody is in a group, directly or through others.",
+    "ad group member list": "List who is in a group.",
+    "ad group member remove": "Take somebody out of a group.",
+    "ad sp create-for-rbac": "Make a service principal with a secret, and give it a role.",
+    "ad app credential reset": "Make a new secret or certificate, in the place of the others unless --append.",
+    "ad sp credential reset": "Make a new secret or certificate, in the place of the others unless --append.",
+    "ad user get-member-groups": "List the groups that a user is in, directly or through others.",
+    "ad group get-member-groups": "List the groups that a group is in.",
     "role assignment create": "Give a user, group or service principal a role at a scope.",
     "role assignment delete": "Take roles back.",
     "role assignment list": "List who holds which role at a scope.",
@@ -219,6 +242,17 @@ COMMANDS = {
 }
 
 OPTIONS = {
+    "--account-enabled": "Whether the account works.",
+    "--append": "Keep the credentials that are there.",
+    "--cert": "A certificate: PEM, or @file.",
+    "--end-date": "When it ends, such as 2027-01-31.",
+    "--federated-credential-id": "Name or id of the federated credential.",
+    "--filter": "An OData filter, such as \"displayName eq 'Ada'\".",
+    "--id": "Its id, or the name that only it has.",
+    "--key-id": "Id of the credential.",
+    "--member-id": "Object id of the member.",
+    "--user-principal-name": "The account's name: name@domain.",
+    "--years": "How many years it is good for.",
     "--before": "A time, such as 2026-01-01.",
     "--from": "Not before this time.",
     "--outcome": "How it ended.",
@@ -317,6 +351,12 @@ OPTIONS = {
 }
 
 EXAMPLES = {
+    "ad user create": (
+        "entrepot ad user create --display-name Ada --user-principal-name ada@contoso.test --password PASSWORD",
+    ),
+    "ad sp create-for-rbac": (
+        'entrepot ad sp create-for-rbac -n ci --role "AzureML Registry User" --scopes azureml://registries/contoso',
+    ),
     "gateway up": (
         "entrepot gateway up --detach",
         "entrepot gateway up -n edge --host 0.0.0.0 --hostname score.contoso.com --https-port 443 --detach",

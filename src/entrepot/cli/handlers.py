@@ -34,7 +34,7 @@ MODULES: dict[str, str] = {
     "batch-deployment": "endpoints.batch_deployments create delete list list-jobs show update",
     "deployment-template": "endpoints.deployment_templates archive create delete list restore show update",
     "account": "accounts clear get-access-token list list-locations set show",
-    "ad": "arm.people show",
+    "ad": "directory.words add check create create-for-rbac delete get-member-groups list remove reset show update",
     "extension": "arm.signing add list remove show update",
     "group": "arm.groups create delete exists list show update wait",
     "deployment": "arm.deployments cancel create delete export list show validate wait what-if",

@@ -92,7 +92,7 @@ def _command(command: parser.Command, rest: list[str], behind: list[str], consol
     if form == "table" and query is None and call.verb == "list":
         from entrepot.cli.columns import rows
 
-        value = rows(call.noun, value)
+        value = rows(call.command.name.rpartition(" ")[0], value)
     _print(value, query, form)
     return 0
 

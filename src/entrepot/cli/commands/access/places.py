@@ -23,7 +23,7 @@ def scope(call: Call) -> str:
     """Return the ARM path of the scope that --scope, --registry-name or -g names; without one, the subscription's."""
     given = call.text("scope") if call.has("scope") else None
     if given is not None:
-        return _path(call, given)
+        return place(call, given)
     name = call.text("registry_name") if call.has("registry_name") else None
     if name:
         return registry(call.session, name).base.removeprefix(REGISTRY_PLANE)
@@ -31,7 +31,7 @@ def scope(call: Call) -> str:
     return group_address(call.session.subscription, group) if group else f"/subscriptions/{call.session.subscription}"
 
 
-def _path(call: Call, given: str) -> str:
+def place(call: Call, given: str) -> str:
     """Return a scope as an ARM path: `/` is '', and a registry's asset may be written as its asset id."""
     text = given.removeprefix("azureml:").strip("/")
     if not text:

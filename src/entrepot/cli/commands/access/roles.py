@@ -52,25 +52,27 @@ def _of(call: Call, **acts: Callable[[Call], Json]) -> Json:
 
 
 def _assign(call: Call) -> Json:
-    from uuid import NAMESPACE_URL, uuid5
-
     if bool(call.text("assignee")) == bool(call.text("assignee_object_id")):
         raise UsageFailure("usage error: --assignee STRING | --assignee-object-id GUID")
-    assignee = call.text("assignee_object_id")
-    at = scope(call)
-    id, kind = (assignee, None) if assignee else person(call, str(call.text("assignee")))
-    role = _definition(call, str(call.text("role")), at)
-    properties = {
-        "roleDefinitionId": role["id"],
-        "principalId": id,
-        "principalType": call.text("assignee_principal_type") or kind or "User",
-        "description": call.text("description"),
-    }
+    at, id, kind = scope(call), call.text("assignee_object_id"), None
+    if id is None:
+        id, kind = person(call, str(call.text("assignee")))
+    kind = call.text("assignee_principal_type") or kind or "User"
+    about = {"description": call.text("description")}
+    return give(call, id, kind, role=str(call.text("role")), at=at, name=call.text("name"), about=about)
+
+
+def give(call: Call, id: str, kind: str, *, role: str, at: str, name: str | None = None, about: Json = None) -> Json:
+    """Give a principal a role at a scope; the same again is no error, as in az."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    found = _definition(call, role, at)
     for known in call.session.pages(under(at, "roleAssignments") + filtered(f"principalId eq '{id}'")):
         told = known["properties"]
-        if told["roleDefinitionId"].endswith(role["name"]) and told["scope"].lower() == (at or "/").lower():
-            return _shown_assignments(call, [known])[0]  # as az: the same again is no error
-    name = call.text("name") or str(uuid5(NAMESPACE_URL, f"{at}|{id}|{role['name']}"))
+        if told["roleDefinitionId"].endswith(found["name"]) and told["scope"].lower() == (at or "/").lower():
+            return _shown_assignments(call, [known])[0]
+    name = name or str(uuid5(NAMESPACE_URL, f"{at}|{id}|{found['name']}"))
+    properties = {"roleDefinitionId": found["id"], "principalId": id, "principalType": kind, **(about or {})}
     made = call.session.put(under(at, f"roleAssignments/{name}"), {"properties": properties})
     return _shown_assignments(call, [made])[0]
 

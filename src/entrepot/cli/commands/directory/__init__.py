@@ -1,0 +1,1 @@
+"""`ad`: the directory, in the shape of `az ad`."""
