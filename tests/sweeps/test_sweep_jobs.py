@@ -136,7 +136,7 @@ def test_cancel_ends_all_trials_and_starts_no_more(place: Place) -> None:
 def test_a_sweep_goes_on_after_its_server_was_killed(tmp_path: Path) -> None:
     home, marks = tmp_path / "home", tmp_path / "marks"
     marks.mkdir()
-    options = {"sandbox": "none", "step_slots": 2}
+    options: dict[str, Any] = {"sandbox": "none", "step_slots": 2}
     first = start(home, **options)
     try:
         place = furnished(Place(home, first))

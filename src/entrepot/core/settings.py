@@ -46,6 +46,7 @@ class Settings:
     head_limit_bytes: int = 64 << 10  # of a request: its first line and headers
     head_timeout_s: float = 20.0
     body_limit_bytes: int = 32 << 20  # of a request to the API; uploads have `upload_limit_bytes`
+    connections_per_address: int = 256  # of a client elsewhere, at all ports together; 0: no bound
     slowest_bytes_per_s: int = 4096  # who sends a body or reads an answer more slowly is sent away
     fetch_addresses: tuple[str, ...] = ("loopback",)  # loopback | public | networks: whom a user may have us ask
     fetch_limit_bytes: int = 10 << 30

@@ -47,6 +47,7 @@ from entrepot.server.inner.requests import Requests
 from entrepot.server.keys import load_key, load_token, open_sealer
 from entrepot.server.monitoring.recording import Recorder
 from entrepot.server.places import ALIAS
+from entrepot.server.protocol.door import Door, raise_files_limit
 from entrepot.server.routes import (
     arm,
     assets,
@@ -116,6 +117,7 @@ class Composition:
     planes: tuple[DataPlane, ...]
     pools: tuple[ThreadPoolExecutor, ...]
     depots: LocalDepots | CloudDepots
+    door: Door
 
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
@@ -162,7 +164,8 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         blocks.begin(hub)
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
-        planes, ports = _open_planes(hub, sas, Bearers(hub, authenticator).grant, server_context(tls))
+        door = Door(per_address=settings.connections_per_address, total=raise_files_limit())
+        planes, ports = _open_planes(hub, sas, Bearers(hub, authenticator).grant, server_context(tls), door)
         for plane in planes:
             undo.callback(plane.stop)
         gateway = open_gateway(hub, settings.home / "gateway", server=urls[0], tls=tls)
@@ -174,7 +177,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
             auditor=_auditor(hub), recorder=Recorder(hub, tellers), tellers=tellers,
         )  # fmt: skip
-        composition = _assembled(site, tls, planes, depots)
+        composition = _assembled(site, tls, planes, depots, door)
         undo.pop_all()
         return composition
 
@@ -214,13 +217,13 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
 
 
 def _assembled(
-    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots
+    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots, door: Door
 ) -> Composition:
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots)
+    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots, door)
 
 
 def _workers(site: Site, tls: TlsFiles) -> Workers:
@@ -264,7 +267,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
 
 
 def _open_planes(
-    hub: Hub, sas: SasSigner, bearer: Bearer, context: ssl.SSLContext
+    hub: Hub, sas: SasSigner, bearer: Bearer, context: ssl.SSLContext, door: Door
 ) -> tuple[tuple[DataPlane, ...], tuple[int, int]]:
     """Start the listeners for bytes beside those of the API, each on the next port if it is free."""
 
@@ -273,7 +276,7 @@ def _open_planes(
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(
             hub.containers, hub.depots, sas, trail=trail, host=settings.host if ssl_context else settings.plain_host,
-            port=port, ssl_context=ssl_context, bearer=bearer,
+            port=port, ssl_context=ssl_context, bearer=bearer, door=door,
             reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
         )  # fmt: skip
         return plane, plane.start()

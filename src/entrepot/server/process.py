@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import uvicorn
 import uvloop
@@ -26,6 +26,8 @@ from entrepot.server import runfiles
 from entrepot.server.compose import Composition, compose
 from entrepot.server.identity import exposure
 from entrepot.server.keys import private_folder
+from entrepot.server.protocol.accepting import Accepting
+from entrepot.server.protocol.door import Door
 from entrepot.server.protocol.eager import EagerProtocol
 from entrepot.server.runfiles import ServerFile
 from entrepot.server.tls import TlsFiles, server_context
@@ -96,7 +98,7 @@ async def _run(composition: Composition, listeners: Sequence[socket.socket], tls
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    servers = [_Server(_config(composition, context)) for context in (None, server_context(tls))]
+    servers = [_Server(_config(composition, context), composition.door) for context in (None, server_context(tls))]
     tasks = [
         asyncio.create_task(server.serve(sockets=[listener]))
         for server, listener in zip(servers, listeners, strict=True)
@@ -141,7 +143,22 @@ def _announce(composition: Composition) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server whose signals are the process's affair, because two of them share one loop."""
+    """A uvicorn server that accepts at our door, and whose signals are the process's affair: two share one loop."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept at the sockets; what uvicorn does besides is for servers that have none."""
+
+        def protocol() -> EagerProtocol:
+            return EagerProtocol(config=self.config, server_state=self.server_state, app_state={})
+
+        self.servers: list[Any] = [
+            Accepting(listener, protocol, self._door, context=self.config.ssl) for listener in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

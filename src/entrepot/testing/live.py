@@ -22,7 +22,9 @@ Json = Any
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 _PROGRAM = """
-import json, pathlib, sys
+import json, pathlib, resource, sys
+if int(sys.argv[3]):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[3]),) * 2)
 from entrepot.core.settings import load_settings
 from entrepot.server.process import serve
 home = pathlib.Path(sys.argv[1])
@@ -99,14 +101,17 @@ class LiveServer:
         return self.process.wait(STOP_TIMEOUT_S)
 
 
-def start(home: Path, **overrides: Json) -> LiveServer:
-    """Start a server and return when it answers. Raises RuntimeError with its output when it does not."""
+def start(home: Path, *, most_files: int = 0, **overrides: Json) -> LiveServer:
+    """Start a server and return when it answers. Raises RuntimeError with its output when it does not.
+
+    `most_files`: how many files it may have open at once; 0: as many as this process.
+    """
     settings = {"port": 0, "https_port": 0, "reserve_bytes": 0, **overrides}
     home.mkdir(parents=True, exist_ok=True)
     log = (home.parent / f"{home.name}.log").open("a")
     with log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(home), json.dumps(settings)],
+            [sys.executable, "-c", _PROGRAM, str(home), json.dumps(settings), str(most_files)],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -124,9 +129,9 @@ def start(home: Path, **overrides: Json) -> LiveServer:
 
 
 @contextmanager
-def live(home: Path, **overrides: Json) -> Iterator[LiveServer]:
+def live(home: Path, *, most_files: int = 0, **overrides: Json) -> Iterator[LiveServer]:
     """Run a server for the length of a `with` block."""
-    server = start(home, **overrides)
+    server = start(home, most_files=most_files, **overrides)
     try:
         yield server
     finally:

@@ -24,6 +24,7 @@ from entrepot.server.dataplane.departures import ColdReads
 from entrepot.server.dataplane.messages import Answer, Disconnected, Refusal, Request
 from entrepot.server.dataplane.sas import PERMISSIONS, Grant, SasSigner
 from entrepot.server.dataplane.trail import Trail
+from entrepot.server.protocol.door import Door, Visit
 from entrepot.store.containers import Containers
 from entrepot.wire.errors import error_body, status_of
 
@@ -94,6 +95,7 @@ class DataPlane:
         upload_limit_bytes: int = 0,
         timeout_s: float = 60,
         most_connections: int = 512,
+        door: Door | None = None,
     ) -> None:
         del depots  # `containers` knows the regions' stores
         self._containers = containers
@@ -105,6 +107,7 @@ class DataPlane:
         self._clock = clock or SystemClock()
         self._room = Room(reserve_bytes=reserve_bytes, limit_bytes=upload_limit_bytes)
         self._timeout_s = timeout_s
+        self._door = door or Door(per_address=0, total=most_connections)
         self._cold_reads = ColdReads()
         self._slots = threading.BoundedSemaphore(most_connections)
         self._lock = threading.Lock()
@@ -140,17 +143,20 @@ class DataPlane:
     def _accept(self) -> None:
         while (listener := self._listener) is not None:
             try:
-                sock, _ = listener.accept()
+                sock, (address, *_) = listener.accept()
             except OSError:
                 if self._listener is not None:
                     time.sleep(0.05)  # out of file descriptors, perhaps: let some close
                 continue
-            if not self._slots.acquire(timeout=self._timeout_s):
+            visit = self._door.enter(address)
+            if visit is None or not self._slots.acquire(timeout=self._timeout_s):
                 sock.close()
+                if visit is not None:
+                    visit.end()
                 continue
-            threading.Thread(target=self._serve, args=(sock,), name="transfer", daemon=True).start()
+            threading.Thread(target=self._serve, args=(sock, visit), name="transfer", daemon=True).start()
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, visit: Visit) -> None:
         connection: Connection | None = None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -172,6 +178,7 @@ class DataPlane:
             with self._lock:
                 self._open.pop(connection, None) if connection else None
             self._slots.release()
+            visit.end()
 
     def _converse(self, connection: Connection) -> bool:
         """Answer one request; say whether another may follow."""

@@ -10,6 +10,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from entrepot.core.settings import Settings
+from entrepot.server.protocol.door import Visit
 from entrepot.wire.arm import encode
 
 _LOOK_S = 1.0
@@ -31,6 +32,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _framing_bytes = 0  # of chunks, and what comes behind the last one
     _unread: tuple[float, int] | None = None  # since when an answer waits in the buffer, and how much did then
     _is_refused = False
+    visit: Visit | None = None
 
     @property
     def _settings(self) -> Settings:
@@ -46,6 +48,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no more."""
         super().connection_lost(exc)
+        if self.visit is not None:
+            self.visit.end()
         if self._look is not None:
             self._look.cancel()
 
