@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.cli.console import Console
+from entrepot.cli.host import SHELL
 from entrepot.cli.progress import Bar, Spinner, size_text
 from entrepot.testing.live import LiveServer
 from tests.cli.conftest import Run
@@ -114,3 +115,19 @@ def test_an_interrupt_stops_the_following_and_not_the_job(az: Run, served: LiveS
             return
         time.sleep(0.05)
     raise AssertionError("the job was not canceled")
+
+
+def test_hints_of_the_server_name_the_command_that_was_called(az: Run) -> None:
+    told = az("ml", "model", "show", "-n", "nope", "-v", "1").err
+    assert "hint: entrepot ml model list shows what there is" in told
+    told = az("ml", "job", "show", "-n", "nope").err
+    assert "hint: entrepot ml job list shows what there is" in told
+
+
+def test_quoted_lines_of_logs_keep_their_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(spoken=SHELL.spoken).error(
+        "It failed: run az ml job list.\n    az ml job list: not found", hint="az cloud show"
+    )
+    assert capsys.readouterr().err == (
+        "ERROR: It failed: run entrepot ml job list.\n    az ml job list: not found\nhint: az cloud show\n"
+    )

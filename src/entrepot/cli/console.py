@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from entrepot.cli.progress import Bar, Spinner
 
+QUOTED = "    "
+"""How the lines of logs begin that are shown inside messages: nothing in them is ours to change."""
 RED, YELLOW, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
 
@@ -92,7 +94,7 @@ class Console:
         return Spinner(label)
 
     def _print(self, line: str, colour: str = "") -> None:
-        line = self.spoken(line)
+        line = "\n".join(part if part.startswith(QUOTED) else self.spoken(part) for part in line.split("\n"))
         if colour and self.is_colourful:
             line = f"{colour}{line}{PLAIN}"
         sys.stderr.write(line + "\n")

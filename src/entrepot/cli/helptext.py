@@ -121,7 +121,8 @@ def _entries(prefix: str) -> list[tuple[str, str]]:
 
 
 def _front_page() -> str:
-    lines = ["entrepot: self-hosted Azure ML registries, spoken to as `az ml` is.", "", group_usage(""), ""]
+    what = "entrepot: self-hosted Azure ML registries, with the commands of Azure's own command line."
+    lines = [what, "", group_usage(""), ""]
     for title, groups in descriptions.FRONT_PAGE:
         lines.append(title)
         lines += [f"    {group:<{COLUMN - 4}}{descriptions.group_summary(group)}" for group in groups]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from entrepot.client.session import Session
 
 OURS = "entrepot"
-SHARED = "ml|account|configure|deployment|group|login|logout|provider|resource|rest|role"
+THEIRS = "az"
+SHARED = "ml|account|configure|deployment|group|login|logout|provider|resource|rest|role|tag"
 """The words after which a line is the same for `az` as for us."""
 
 
@@ -37,13 +38,18 @@ class Host:
         self.is_expanded = is_expanded
 
     def spoken(self, text: str) -> str:
-        """Return a text about commands with the program's name in those that it has."""
-        if self.program == OURS:
+        """Return a text about commands with this program's name in those that it has.
+
+        The server writes `az`, as its wire is Azure's and others than we read it; our own texts write `entrepot`.
+        """
+        other = THEIRS if self.program == OURS else OURS
+        if other not in text:
             return text
         import re
 
-        without_home = re.sub(r"^    --home .*\n", "", text, flags=re.MULTILINE)
-        return re.sub(rf"\b{OURS} (?=(?:{SHARED})\b)", f"{self.program} ", without_home)
+        if other == OURS:
+            text = re.sub(r"^    --home .*\n", "", text, flags=re.MULTILINE)
+        return re.sub(rf"\b{other} (?=(?:{SHARED})\b)", f"{self.program} ", text)
 
 
 def _opened(home: str, subscription: str) -> Session:

@@ -167,7 +167,9 @@ def _ending(session: Session, target: Target, job: Mapping[str, Json]) -> str:
     if str(properties.get("jobType")).lower() != "pipeline":
         lines = _last_lines(session, target, name)
     tail = "" if not lines or lines.strip() in message else f"\nIts last lines:\n{_indented(lines)}".rstrip()
-    return f"Job {name} failed: {message}{tail}"
+    what, _, quoted = message.partition("\n")
+    shown = f"\n{_indented(quoted)}".rstrip() if quoted else ""
+    return f"Job {name} failed: {what}{shown}{tail}"
 
 
 def _last_lines(session: Session, target: Target, name: str) -> str:

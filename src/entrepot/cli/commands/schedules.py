@@ -64,7 +64,7 @@ def update(call: Call) -> Json:
     entity = copy.deepcopy(before)
     overrides.apply(entity, call.options.ordered, keeps_strings=call.flag("force_string"))
     if entity.get("create_job") != before.get("create_job"):
-        raise Failure("'create_job' of a schedule cannot be changed in place: run az ml schedule create again.")
+        raise Failure("'create_job' of a schedule cannot be changed in place: run entrepot ml schedule create again.")
     properties = document["properties"] | {
         "displayName": entity.get("display_name"),
         "description": entity.get("description"),
