@@ -67,7 +67,7 @@ def test_a_registry_component_may_not_use_what_a_workspace_has(
     with pytest.raises(InvalidReference) as refusal:
         component(hub, registry, {"environment": f"azureml:{dev.arm_id}/environments/base/versions/1"})
     assert "a component in a registry may only reference registry assets" in refusal.value.message
-    assert "--registry-name contoso" in refusal.value.message
+    assert "az ml environment share --name base --version 1 --registry-name contoso" in str(refusal.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,31 @@ jobs: {{a: {{type: command, component: "{echo}", inputs: {{data: 5}}}}}}
     says(refused_pipeline(az, tmp_path, text), "data", "uri_folder")
 
 
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("azureml:private:7", "There is no environment private:7 in registry contoso"),
+        ("azureml:private@latest", "field 'environment': 'azureml:private@latest' names nothing: Asset private does not exist"),
+        ("azureml:private", "field 'environment': 'azureml:private' names nothing: Asset private does not exist in registry"),
+        ("WORKSPACE", "a workspace's environment: a component in a registry may only reference registry assets"),
+    ],
+)
+def test_a_registry_component_that_names_what_a_workspace_has_is_told_to_share_it(
+    az: CommandLine, tmp_path: Path, reference: str, said: str
+) -> None:
+    file = write(tmp_path, "env.yml", "name: private\nversion: 7\nimage: docker.io/python\n")
+    own = az("ml", "environment", "create", "-f", file)["id"]
+    text = f"name: borrower\nversion: 1\ntype: command\ncommand: echo\nenvironment: {reference}\n"
+    file = write(tmp_path, "component.yml", text.replace("WORKSPACE", f"azureml:{own}"))
+    told = az.refusal("ml", "component", "create", "-f", file, *CONTOSO)
+    says(told, said, "hint: share a workspace's environment first: entrepot ml environment share --name private")
+    says(
+        told,
+        "--registry-name contoso --share-with-name private",
+        "azureml://registries/<registry>/environments/private",
+    )
+
+
 def built(az: CommandLine, name: str) -> Json:
     """Wait for an environment's build to end and return what `show` tells of it."""
     for _ in range(600):

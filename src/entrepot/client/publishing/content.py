@@ -16,6 +16,7 @@ from entrepot.client.session import Session
 from entrepot.client.shapes import asset_bodies
 from entrepot.client.transfers.hashes import snapshot_digest
 from entrepot.client.transfers.uploads import upload
+from entrepot.core.nouns import BY_PLURAL
 
 Json = Any
 Progress = Callable[[int, int], None]
@@ -99,15 +100,32 @@ def expand(
         raise document.wrong(
             place, f"{text!r} names nothing: write azureml:<name>:<version>, azureml:<name>@latest or an id"
         )
-    name, colon, version = text.removeprefix("azureml:").partition("@")
-    if colon:
-        return publisher.target.asset_id(plural, name, labelled(publisher, plural, name, version))
-    name, colon, version = name.rpartition(":")
-    if colon:
-        return publisher.target.asset_id(plural, name, version)
-    if not is_pinned:
-        return publisher.target.asset_id(plural, version)
-    return publisher.target.asset_id(plural, version, labelled(publisher, plural, version, "latest"))
+    name, at, label = text.removeprefix("azureml:").partition("@")
+    if not at:
+        before, colon, version = name.rpartition(":")
+        if colon:
+            return publisher.target.asset_id(plural, before, version)
+        if not is_pinned:
+            return publisher.target.asset_id(plural, name)
+    try:
+        return publisher.target.asset_id(plural, name, labelled(publisher, plural, name, label or "latest"))
+    except ServiceFailure as failure:
+        if failure.status != 404:
+            raise
+        problem = f"{text!r} names nothing: {failure.message.removeprefix(f'({failure.code}) ')}"
+        raise document.wrong(place, problem, hint=_sharing(publisher.target, plural, name) or failure.hint) from failure
+
+
+def _sharing(target: Target, plural: str, name: str) -> str:
+    """Return how a registry gets what only a workspace has, or how another registry's is written; '' elsewhere."""
+    if not target.is_registry:
+        return ""
+    noun = BY_PLURAL[plural].noun
+    return (
+        f"share a workspace's {noun} first: entrepot ml {noun} share --name {name} --version <version> "
+        f"--registry-name {target.name} --share-with-name {name} --share-with-version <version>; one of another "
+        f"registry is written azureml://registries/<registry>/{plural}/{name}/versions/<version>"
+    )
 
 
 def labelled(publisher: Publisher, plural: str, name: str, label: str) -> str:

@@ -147,10 +147,11 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
         raise NotFound(
             f"Asset {pointer.name} with version label {pointer.label} does not exist in {scope}; the label is 'latest'"
         )
-    newest = _newest(hub, principal, AssetRef(scope, pointer.kind, pointer.name, ""))
+    ref = AssetRef(scope, pointer.kind, pointer.name, "")
+    newest = _newest(hub, principal, ref)
     if newest is None:
         home(hub, scope)
-        raise NotFound(f"Asset {pointer.name} does not exist in {scope} ({pointer.kind.noun})")
+        raise NotFound(f"Asset {pointer.name} does not exist in {scope} ({pointer.kind.noun})", hint=_hint(ref))
     return newest
 
 

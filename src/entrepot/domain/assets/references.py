@@ -117,18 +117,20 @@ def _resolve(hub: Hub, principal: Principal, scope: Scope, mention: Mention) -> 
     if isinstance(scope, RegistryScope) and (isinstance(pointer.scope, WorkspaceScope) or pointer.workspace_guid):
         raise InvalidReference(
             f"{mention.where} names {mention.value}, a workspace's {mention.kind.noun}: a component in a registry may "
-            f"only reference registry assets. {_advice(scope, mention)}",
+            "only reference registry assets",
             target=mention.where,
+            hint=_sharing(scope, pointer) or _advice(scope, mention),
         )
     try:
         return reading.resolve(hub, principal, pointer)
     except NotFound as error:
+        is_own = isinstance(scope, RegistryScope) and pointer.scope == scope
         raise NotFound(
             f"No definition exists for {mention.kind.noun} {pointer.name}"
             + (f" version {pointer.version}" if pointer.version else "")
             + f", which {mention.where} names: {error.message}",
             target=mention.where,
-            hint=error.hint,
+            hint=_sharing(scope, pointer) if is_own else error.hint,
         ) from error
 
 
@@ -154,6 +156,19 @@ def _pointer(scope: Scope, mention: Mention) -> AssetPointer:
             target=mention.where,
         )
     return reference.within(scope)
+
+
+def _sharing(scope: Scope, pointer: AssetPointer) -> str | None:
+    """Return how a registry gets what only a workspace has, or how another registry's is written; None for code."""
+    kind, name, version = pointer.kind, pointer.name, pointer.version or "<version>"
+    if kind is CODE or not isinstance(scope, RegistryScope):
+        return None
+    return (
+        f"share a workspace's {kind.noun} first: az ml {kind.noun} share --name {name} --version {version} "
+        f"--registry-name {scope.name} --share-with-name {name} --share-with-version {version}, and write "
+        f"{scope.asset_id(kind, name, version)}; one of another registry is written "
+        f"{RegistryScope('<registry>').asset_id(kind, name, version)}"
+    )
 
 
 def _advice(scope: Scope, mention: Mention) -> str:
