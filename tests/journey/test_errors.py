@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.console import CommandLine, Json
+from tests.journey.console import EXAMPLES, CommandLine, Json
 
 CONTOSO = ("--registry-name", "contoso")
 ECHO = """
@@ -174,8 +174,14 @@ jobs: {{a: {{type: command, component: "{echo}", inputs: {{data: 5}}}}}}
     ("reference", "said"),
     [
         ("azureml:private:7", "There is no environment private:7 in registry contoso"),
-        ("azureml:private@latest", "field 'environment': 'azureml:private@latest' names nothing: Asset private does not exist"),
-        ("azureml:private", "field 'environment': 'azureml:private' names nothing: Asset private does not exist in registry"),
+        (
+            "azureml:private@latest",
+            "field 'environment': 'azureml:private@latest' names nothing: Asset private does not exist",
+        ),
+        (
+            "azureml:private",
+            "field 'environment': 'azureml:private' names nothing: Asset private does not exist in registry",
+        ),
         ("WORKSPACE", "a workspace's environment: a component in a registry may only reference registry assets"),
     ],
 )
@@ -193,6 +199,29 @@ def test_a_registry_component_that_names_what_a_workspace_has_is_told_to_share_i
         "--registry-name contoso --share-with-name private",
         "azureml://registries/<registry>/environments/private",
     )
+
+
+def test_a_misspelled_region_is_refused_in_a_file_on_the_line_and_in_a_template(
+    az: CommandLine, tmp_path: Path
+) -> None:
+    near = ("There is no region", "did you mean eastus or", "hint: entrepot account list-locations")
+    says(az.refusal("ml", "workspace", "create", "-n", "astray", "-l", "eastsu"), *near)
+    says(az.refusal("group", "create", "-n", "astray", "-l", "eastsu"), *near)
+    text = "name: astray\nlocation: eastus\nreplication_locations: [{location: eastus}, {location: eastsu}]\n"
+    says(az.refusal("ml", "registry", "create", "-f", write(tmp_path, "registry.yml", text)), *near)
+    template = json.loads((EXAMPLES / "arm" / "registry.json").read_text())
+    template["resources"][0]["location"] = "eastsu"
+    file = write(tmp_path, "registry.json", json.dumps(template))
+    told = az.refusal("deployment", "group", "create", "--template-file", file, "-p", "registryName=astray")
+    says(told, *near[:2])
+
+
+def test_a_registry_whose_list_of_regions_lacks_its_own_says_so(az: CommandLine, tmp_path: Path) -> None:
+    text = "name: lopsided\nlocation: West Europe\nreplication_locations: [{location: westus}]\n"
+    made = az.run("ml", "registry", "create", "-f", write(tmp_path, "registry.yml", text))
+    says(made.err, "WARNING: replication_locations lacks West Europe, where the registry is", "copied to westus")
+    assert [place["location"] for place in made.json["replication_locations"]] == ["westeurope", "westus"]
+    az.text("ml", "registry", "delete", "-n", "lopsided", "-y")
 
 
 def built(az: CommandLine, name: str) -> Json:

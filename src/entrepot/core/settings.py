@@ -31,7 +31,7 @@ class Settings:
     database_url: str = ""  # empty: SQLite in <home>/entrepot.db; else postgresql://...
     blob_url: str = ""  # empty: files in <home>/regions; else memory://, s3://, az://, gs://
     regions: tuple[str, ...] = ("eastus", "westus", "westeurope")
-    open_regions: bool = True  # embedded: any well-formed region name is a region; else only those of `regions`
+    open_regions: bool = True  # embedded: all of Azure's regions and those of `regions`; else only these
     subscription: str = LOCAL_SUBSCRIPTION
     tenant: str = LOCAL_TENANT
     environment_python: str = "exact"  # exact | nearest

@@ -42,7 +42,7 @@ def create(
         match = 0
     else:
         fresh = existing.body
-        if body.get("location") and offered_region(hub.settings, body["location"]) != fresh["location"]:
+        if body.get("location") and offered_region(hub, body["location"]) != fresh["location"]:
             raise InvalidName(f"Resource group {name} is in {fresh['location']} and cannot move to {body['location']}")
         fresh["tags"] = body.get("tags") if body.get("tags") is not None else fresh["tags"]
         fresh["systemData"] = modified_by(fresh["systemData"], principal, hub.clock.now())
@@ -142,7 +142,7 @@ def _body(hub: Hub, principal: Principal, subscription: str, name: str, location
         "id": arm_id(subscription, name),
         "name": name,
         "type": "Microsoft.Resources/resourceGroups",
-        "location": offered_region(hub.settings, location or hub.settings.regions[0]),
+        "location": offered_region(hub, location or hub.settings.regions[0]),
         "tags": tags or {},
         "properties": {"provisioningState": "Succeeded"},
         "systemData": created_by(principal, hub.clock.now()),

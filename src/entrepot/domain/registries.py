@@ -200,12 +200,12 @@ def _identity(hub: Hub, given: dict[str, Json]) -> dict[str, Json]:
 
 def _regions_in(hub: Hub, given: dict[str, Json], properties: dict[str, Json]) -> list[Region]:
     details = properties.get("regionDetails") or []
-    listed = [offered_region(hub.settings, str(detail.get("location") or "")) for detail in details]
+    listed = [offered_region(hub, str(detail.get("location") or "")) for detail in details]
     if not given.get("location") and not listed:
         raise InvalidRequest(
             f"A registry needs a location, one of {', '.join(hub.settings.regions)}", target="location"
         )
-    primary = offered_region(hub.settings, given["location"]) if given.get("location") else listed[0]
+    primary = offered_region(hub, given["location"]) if given.get("location") else listed[0]
     return list(dict.fromkeys([primary, *listed]))
 
 
@@ -287,7 +287,7 @@ def _read_access(given: Json) -> str:
 
 
 def _check_fixed(hub: Hub, body: dict[str, Json], given: Json) -> None:
-    if given.get("location") and offered_region(hub.settings, given["location"]) != body["location"]:
+    if given.get("location") and offered_region(hub, given["location"]) != body["location"]:
         raise InvalidRequest(
             f"The location of registry {body['name']} is {body['location']} for life: it cannot become "
             f"{given['location']}. Add it to replication_locations instead",

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from entrepot.core.clock import to_iso
 from entrepot.core.errors import InvalidName, InvalidReference, NotFound, StateConflict
 from entrepot.core.ids import Region, RegistryScope, Scope, WorkspaceScope, normalise_region
-from entrepot.core.settings import Settings
+from entrepot.core.regions import AZURE_REGIONS
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Document
 
@@ -95,16 +96,29 @@ def _hint(scope: Scope) -> str:
     return f"az ml {noun} list shows what there is"
 
 
-def offered_region(settings: Settings, text: str) -> Region:
-    """Return a region of this server from any spelling of its name. Raises InvalidName that lists the regions."""
-    region = normalise_region(text)
+def offered_region(hub: Hub, text: str) -> Region:
+    """Return a region of this server from any spelling of its name. Raises InvalidName that tells the nearest ones."""
+    settings, region = hub.settings, normalise_region(text)
     if settings.open_regions and settings.is_embedded:
+        if region not in AZURE_REGIONS and region != LOCAL_REGION and region not in known_regions(hub):
+            raise _unknown_region(hub, text, region)
         return region
     if region == LOCAL_REGION and LOCAL_REGION not in settings.regions:
         return Region(settings.regions[0])
     if region not in settings.regions:
         raise InvalidName(f"There is no region {text!r} on this server; it has {', '.join(settings.regions)}")
     return region
+
+
+def _unknown_region(hub: Hub, text: str, region: Region) -> InvalidName:
+    known = known_regions(hub)
+    near = get_close_matches(region, dict.fromkeys((*known, *sorted(AZURE_REGIONS))), n=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"this server has {', '.join(known)}, and takes Azure's"
+    return InvalidName(
+        f"There is no region {text!r}: {meant}",
+        target="location",
+        hint="az account list-locations; a region of one's own is added to the setting `regions`",
+    )
 
 
 def open_regions(hub: Hub, regions: Iterable[Region]) -> None:

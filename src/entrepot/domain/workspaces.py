@@ -49,7 +49,7 @@ def _create(
     access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
     above = hubs.joined(hub, principal, body, request_id=request_id)
     location = body.get("location") or (above.body["location"] if above else _group_location(hub, group_key))
-    region = offered_region(hub.settings, location)
+    region = offered_region(hub, location)
     if above and above.body["location"] != region:
         raise InvalidRequest(f"A project is where its hub is, in {above.body['location']}: got {location}")
     fresh = _new_body(hub, principal, scope, region, body)
@@ -125,7 +125,7 @@ def _update(hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, r
     if stored["properties"]["provisioningState"] == removal.DELETING:
         raise StateConflict(f"The {scope} is being deleted")
     location = body.get("location")
-    if location and offered_region(hub.settings, location) != stored["location"]:
+    if location and offered_region(hub, location) != stored["location"]:
         raise InvalidRequest(
             f"Workspace {stored['name']} is in {stored['location']} for life: it cannot move to {location}",
             target="location",

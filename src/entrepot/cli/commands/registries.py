@@ -24,8 +24,21 @@ def create(call: Call) -> Json:
 
     group = str(call.text("resource_group"))
     data = described(call, REGISTRY, defaults={"location": call.configuration.default("location")})
+    _tell_primary(call, data)
     address = resources.address(call.session, group, KIND, data["name"])
     return resource_views.registry(call.session.put(address, resource_bodies.registry(data)))
+
+
+def _tell_primary(call: Call, data: Json) -> None:
+    """Note that a list of regions without the registry's own is read as one with it: Azure asks for it there."""
+    from entrepot.core.ids import normalise_region
+
+    places = [normalise_region(place["location"]) for place in data.get("replication_locations") or ()]
+    if places and normalise_region(data["location"]) not in places:
+        call.console.warn(
+            f"replication_locations lacks {data['location']}, where the registry is: its assets are kept there all the "
+            f"same, and copied to {', '.join(places)}."
+        )
 
 
 def show(call: Call) -> Json:

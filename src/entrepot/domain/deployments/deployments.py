@@ -167,4 +167,4 @@ def _location(hub: Hub, principal: Principal, target: Target, body: Json) -> str
         return groups.location(hub, principal, target.subscription, target.resource_group)
     if not body.get("location"):
         raise InvalidRequest("A deployment of a subscription needs a location: give --location", target="location")
-    return offered_region(hub.settings, str(body["location"]))
+    return offered_region(hub, str(body["location"]))

@@ -42,7 +42,7 @@ def put(
         fresh = {**existing.body, "tags": body.get("tags") or existing.body["tags"]}
         return hub.documents.commit([Put(key, fresh, match=existing.revision), record])[0], False
     id, client_id = hub.new_id(), hub.new_id()
-    location = offered_region(hub.settings, str(body.get("location") or hub.settings.regions[0]))
+    location = offered_region(hub, str(body.get("location") or hub.settings.regions[0]))
     fresh = {
         "id": arm_id(subscription, group, name), "name": name, "type": TYPE, "location": location,
         "tags": body.get("tags") or {},
