@@ -55,7 +55,12 @@ def of_result(result: Any) -> Answer:
         return _of_response(result)
     if hasattr(result, "__next__") or hasattr(result, "__anext__"):
         return Answer(200, [TEXT], stream=result)
-    return Answer(200, [JSON], _encode({} if result is None else result).encode())
+    return Answer(200, [JSON], encoded({} if result is None else result))
+
+
+def encoded(value: Any) -> bytes:
+    """Return a value as JSON. Raises TypeError that says what run() may return."""
+    return _encode(value).encode()
 
 
 def as_model_error(answer: Answer) -> Answer:

@@ -19,9 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, Dict, Optional
 
 from . import scripts, swagger
-from .answers import JSON, TEXT, Answer, Headers, InputError, as_model_error, of_result, piece_of, told
+from .answers import JSON, TEXT, Answer, Headers, InputError, as_model_error, encoded, of_result, piece_of, told
 from .collecting import Collecting
-from .counters import Counters
+from .counters import BUSY_S, REQUESTS, UNDER_WAY, Counters
+from .heads import Heads
 
 Scope = Dict[str, Any]
 Message = Dict[str, Any]
@@ -31,10 +32,16 @@ Later = Callable[[Receive, Send], Awaitable[None]]
 
 KEY_HEADER = b"x-entrepot-replica"
 _KNOWN = frozenset((KEY_HEADER, b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
+REMEMBERED = frozenset((KEY_HEADER, b"x-request-id"))  # all known headers that a head in `heads` may have
 _LONG = frozenset((b"expect", b"upgrade", b"transfer-encoding"))
 _LONGEST_ID = 100
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 _FAILED = (b"x-ms-run-function-failed", b"True")
+_VALUES = frozenset((dict, list, str, int, float, bool))  # what run() returns mostly, and JSON holds
+_ANSWER = (  # to a request with a known head: id, id, milliseconds, length, body
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: %b\r\nx-ms-request-id: %b\r\n"
+    b"x-ms-run-fn-exec-ms: %.3f\r\nx-ms-run-function-failed: False\r\ncontent-length: %d\r\n\r\n%b"
+)
 
 
 class _DisconnectedError(Exception):
@@ -52,7 +59,6 @@ class Application:
         self._key = key.encode()
         self._counters = counters
         self._worker = worker
-        self._requests, self._busy_s = counters.earlier(worker)
         self._under_way = 0
         self._name = str(uuid.uuid4())[:24].encode()  # ids of requests count up from here
         self._named = 0
@@ -61,6 +67,8 @@ class Application:
         self._title = title
         self._root = root
         self._collecting = collecting
+        self._row = counters.row(worker)
+        self.heads = Heads() if collecting is None and not scorer.reads_head else None
 
     def ready(self) -> None:
         """Tell the counters that this worker serves."""
@@ -149,8 +157,36 @@ class Application:
             self._collecting.request(scope, body, extra[0][1])
         try:
             result = self._scorer.call(scope, body)
-            if hasattr(result, "__await__"):
-                return functools.partial(self._later, result, extra, began)
+        except Exception as error:
+            result = _failed(error)
+        return self._outcome(result, extra, began)
+
+    def answer_known(self, scope: Scope, request_id: bytes, body: bytes) -> "bytes | Answer | Later":
+        """Do as `answer_now` for a request with a head in `heads`; bytes are a whole answer as it goes out."""
+        self._begin()
+        began = time.perf_counter()
+        try:
+            result = self._scorer.call(scope, body)
+            found = encoded(result) if type(result) in _VALUES else None
+        except Exception as error:
+            result, found = _failed(error), None
+        if found is None:
+            known = {b"x-request-id": request_id} if request_id else {}
+            extra = self._identified({KEY_HEADER: b"", **known})
+            assert not isinstance(extra, Answer)
+            return self._outcome(result, extra, began)
+        if not request_id:
+            self._named += 1
+            request_id = self._name + b"%012x" % self._named
+        passed_s = time.perf_counter() - began
+        self._end(passed_s)
+        return _ANSWER % (request_id, request_id, passed_s * 1000, len(found), found)
+
+    def _outcome(self, result: Any, extra: Headers, began: float) -> "Answer | Later":
+        """Return the answer that a result of run() makes, or what is left to do."""
+        if hasattr(result, "__await__"):
+            return functools.partial(self._later, result, extra, began)
+        try:
             answer = of_result(result)
         except Exception as error:
             answer = _failed(error)
@@ -287,13 +323,14 @@ class Application:
 
     def _begin(self) -> None:
         self._under_way += 1
-        self._counters.write(self._worker, self._requests, self._busy_s, self._under_way)
+        self._row[UNDER_WAY] = self._under_way
 
     def _end(self, passed_s: float) -> None:
         self._under_way -= 1
-        self._requests += 1
-        self._busy_s += passed_s
-        self._counters.write(self._worker, self._requests, self._busy_s, self._under_way)
+        row = self._row
+        row[REQUESTS] += 1
+        row[BUSY_S] += passed_s
+        row[UNDER_WAY] = self._under_way
 
 
 def _failed(error: Exception) -> Answer:

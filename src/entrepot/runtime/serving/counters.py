@@ -10,10 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from typing import Dict
+from typing import Any, Dict
 
 _ROW = struct.Struct("=dddd")  # process (0: not ready), requests, busy seconds, under way
-_COUNTS = struct.Struct("=ddd")
+REQUESTS, BUSY_S, UNDER_WAY = 1, 2, 3  # places in a row
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -30,19 +30,14 @@ class Counters:
         _, requests, busy_s, _ = self._row(worker)
         _ROW.pack_into(self._memory, worker * _ROW.size, os.getpid(), requests, busy_s, 0)
 
-    def write(self, worker: int, requests: int, busy_s: float, under_way: int) -> None:
-        """Write a worker's counts."""
-        _COUNTS.pack_into(self._memory, worker * _ROW.size + _ROW.size - _COUNTS.size, requests, busy_s, under_way)
+    def row(self, worker: int) -> Any:
+        """Return a worker's row of numbers: there it counts REQUESTS, BUSY_S and UNDER_WAY, and its next process on."""
+        return memoryview(self._memory).cast("d")[4 * worker : 4 * (worker + 1)]
 
     def reset(self, worker: int) -> None:
         """Mark a worker as not ready; what it counted stays."""
         _, requests, busy_s, _ = self._row(worker)
         _ROW.pack_into(self._memory, worker * _ROW.size, 0.0, requests, busy_s, 0)
-
-    def earlier(self, worker: int) -> "tuple[int, float]":
-        """Return (requests, busy seconds) of a worker's row, where a new process goes on counting."""
-        _, requests, busy_s, _ = self._row(worker)
-        return int(requests), busy_s
 
     def is_ready(self, worker: int) -> bool:
         """Say whether the worker has begun to serve."""

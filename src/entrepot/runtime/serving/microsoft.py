@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from . import collectors
 from .collecting import REQUEST, RESPONSE, Collecting
-from .counters import Counters
+from .counters import BUSY_S, REQUESTS, UNDER_WAY, Counters
 
 _FIRST_DESCRIPTOR = 3  # where systemd's protocol, which gunicorn speaks, hands sockets over
 _DEFAULT_TIMEOUT_S = "300"
@@ -102,7 +102,7 @@ class _Replica:
         self._application: Optional[Wsgi] = None
         self._collecting: Optional[Collecting] = None
         self._guard = threading.Lock()
-        self._requests, self._busy_s, self._under_way = 0, 0.0, 0
+        self._counts: Any = None
 
     def begin(self, order: Dict[str, Any], key: str) -> None:
         """Note what there is to do, before any worker is forked."""
@@ -119,8 +119,8 @@ class _Replica:
             atexit.register(collectors.end, self._collecting)
         collectors.install(self._collecting)
         self._application = import_module("azureml_inference_server_http.server.entry").app
-        self._requests, self._busy_s = self.counters.earlier(self.row)
         self.counters.ready(self.row)
+        self._counts = self.counters.row(self.row)
 
     def call(self, environ: Dict[str, Any], start_response: Start) -> Iterable[bytes]:
         """Have Microsoft's application answer."""
@@ -163,12 +163,10 @@ class _Replica:
         return [body]
 
     def _count(self, requests: int, busy_s: float, under_way: int) -> None:
-        assert self.counters is not None
         with self._guard:
-            self._requests += requests
-            self._busy_s += busy_s
-            self._under_way += under_way
-            self.counters.write(self.row, self._requests, self._busy_s, self._under_way)
+            self._counts[REQUESTS] += requests
+            self._counts[BUSY_S] += busy_s
+            self._counts[UNDER_WAY] += under_way
 
 
 _replica = _Replica()

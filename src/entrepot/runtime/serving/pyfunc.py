@@ -26,6 +26,7 @@ class PyfuncModel:
     """A model that is loaded at `start`. `call` predicts for one request."""
 
     is_raw = False
+    reads_head = False  # but the content type, which is the same where the head is
     run = None
     folder = ""
 

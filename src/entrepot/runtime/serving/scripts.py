@@ -38,6 +38,7 @@ class Script:
         self.run: Callable[..., Any] = getattr(driver, "run", module.run)
         self.folder = os.path.dirname(path)
         self.is_raw = False
+        self.reads_head = False  # whether what run() gets depends on the request's headers
         self._wants_headers = False
         self._take: Takes = self._as_text
         self._name = ""
@@ -51,6 +52,7 @@ class Script:
         if any(parameter.kind not in kinds for parameter in parameters):
             raise ScriptError("run() may not have *args, **kwargs or positional-only parameters: name its parameters")
         self._wants_headers = any(parameter.name == "request_headers" for parameter in parameters)
+        self.reads_head = self.is_raw or self._wants_headers
         given = [parameter for parameter in parameters if parameter.name != "request_headers"]
         if not given:
             raise ScriptError("run() needs a parameter for the input data, such as run(raw_data)")

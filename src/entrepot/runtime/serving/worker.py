@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import inspect
 import os
@@ -60,6 +61,8 @@ def run(order: Dict[str, Any], listener: socket.socket, counters: Counters, work
         scorer, key=key, counters=counters, worker=worker, threads=order["threads"], body_limit=order["body_limit"],
         title=order["title"], root=order["code"], collecting=collecting,
     )  # fmt: skip
+    gc.collect()
+    gc.freeze()  # what loading made stays: to look at it again and again takes a large model's requests milliseconds
     _serve(application, listener, grace_s=order["grace_s"], ready=application.ready)
     if collecting is not None:
         collectors.end(collecting)
