@@ -13,6 +13,7 @@ ANONYMOUS = {
     "/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token",  # the proof is in the body
     "/{tenant}/oauth2/v2.0/devicecode", "/{tenant}/oauth2/devicecode",
     "/{tenant}/oauth2/v2.0/authorize", "/{tenant}/oauth2/authorize", "/device", "/login",  # pages to sign in on
+    "/login/outside/{number}", "/login/callback",  # to a provider of the settings and back
     "/{tenant}/oauth2/v2.0/logout", "/logout",
     "/azmirror/extensions/index.json", "/azmirror/extensions/extensionCommandTree.json", "/azmirror/extensions/{file}",
     "/registrymanagement/v1.0/registries/{registry}/discovery",

@@ -57,6 +57,11 @@ class Authenticator:
         self._known: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
 
+    @property
+    def doors(self) -> tuple[visitors.Provider, ...]:
+        """The outside providers by which people sign in with a browser."""
+        return tuple(provider for provider in self._providers.values() if provider.client_id)
+
     def may_wait(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Say whether `caller` may have to ask an outside provider for its keys: not in the event loop."""
         if not self._providers:

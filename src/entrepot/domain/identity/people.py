@@ -28,7 +28,7 @@ def by_password(hub: Hub, name: str, password: str, *, address: str) -> Holder:
 
     guesses.guarded(hub, subject=user.body["id"] if user else "", address=address, check=check)
     assert user is not None  # or there was no password to match
-    return _able(hub, user.body["id"])
+    return holder_of(hub, user.body["id"])
 
 
 def new_ticket(hub: Hub, principal: Principal) -> str:
@@ -59,7 +59,7 @@ def by_ticket(hub: Hub, ticket: str, *, address: str, is_typed: bool) -> Holder:
         id: str = document.body["principal"]
         return id
 
-    return _able(hub, guesses.guarded(hub, subject="", address=address, check=check))
+    return holder_of(hub, guesses.guarded(hub, subject="", address=address, check=check))
 
 
 def open_browser(hub: Hub, holder: Holder, *, request_id: str = "") -> sessions.Opened:
@@ -72,7 +72,8 @@ def open_browser(hub: Hub, holder: Holder, *, request_id: str = "") -> sessions.
     return sessions.open_(hub, holder, client_id=sessions.BROWSER, auth_time=now, lifetime_s=sessions.BROWSER_S)
 
 
-def _able(hub: Hub, id: str) -> Holder:
+def holder_of(hub: Hub, id: str) -> Holder:
+    """Return an account as it stands now. Raises SignInRefused when it is switched off."""
     holder = hub.standing.of(hub.documents, id, hub.clock.now())
     if holder is None or not holder.is_enabled:
         raise SignInRefused("invalid_grant", 50057, "The user account is disabled")

@@ -3,36 +3,102 @@
 Which provider is believed is a setting (`oidc_providers`); that a token of it is genuine is the server's to check.
 """
 
+import hmac
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from entrepot.core.errors import AlreadyExists, InvalidRequest, Unauthenticated
+from entrepot.core.digests import digest_of
+from entrepot.core.errors import AlreadyExists, InvalidRequest, RevisionMismatch, Unauthenticated
 from entrepot.domain import access
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
-from entrepot.domain.identity import directory, granting
-from entrepot.store.documents import Document
+from entrepot.domain.identity import directory, granting, guesses
+from entrepot.domain.identity.refusals import SignInRefused
+from entrepot.domain.secrets.expiry import swept
+from entrepot.store.documents import ABSENT, Delete, Document, Put
 
 Json = Any
 
-_FIELDS = ("issuer", "audience", "discovery", "name_claim", "group_claim", "groups", "is_member")
+_FIELDS = (
+    "issuer", "audience", "discovery", "subject_claim", "name_claim", "group_claim", "groups", "is_member", "client_id",
+    "client_secret", "label", "scopes",
+)  # fmt: skip
+_DEPARTURE_S = 600.0
+_MOST_DEPARTURES = 60  # a minute, from one address
+_DEPARTURES = "departures/"
 _NAME = re.compile(r"[^\s@/\\\"'<>]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An outside provider: whose tokens, for which audiences, and what their claims mean here."""
+    """An outside provider: whose tokens, for which audiences, and what their claims mean here.
+
+    With a `client_id`, this server is a client there, and people sign in by it in the browser.
+    """
 
     issuer: str
     audiences: tuple[str, ...]
     discovery: str = ""
+    subject_claim: str = "sub"
     name_claim: str = "preferred_username"
     group_claim: str = "groups"
     groups: Mapping[str, str] = field(default_factory=dict)
     is_member: bool = False
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    label: str = ""
+    scopes: str = "openid profile email"
+
+    @property
+    def title(self) -> str:
+        """What people know it as."""
+        return self.label or urlsplit(self.issuer).hostname or self.issuer
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Somebody on the way to a provider: what goes with them, and `binding`, which their browser keeps."""
+
+    state: str
+    nonce: str
+    verifier: str
+    binding: str
+
+
+def depart(hub: Hub, provider: Provider, *, onward: str, address: str) -> Departure:
+    """Remember that a browser goes to a provider, and where it wants to be afterwards. Raises SignInRefused."""
+    guesses.count_request(hub, kind="departure", address=address, limit=_MOST_DEPARTURES)
+    made = Departure(*(secrets.token_urlsafe(32) for _ in range(4)))
+    body = {
+        "issuer": provider.issuer, "nonce": made.nonce, "verifier": made.verifier, "onward": onward,
+        "binding": digest_of(made.binding.encode()), "expires": hub.clock.now() + _DEPARTURE_S,
+    }  # fmt: skip
+    hub.documents.commit([Put(_departure_key(made.state), body, match=ABSENT), *swept(hub, _DEPARTURES)])
+    return made
+
+
+def returned(hub: Hub, state: str, *, binding: str) -> dict[str, Json]:
+    """Return the departure from which a browser comes back, once. Raises SignInRefused for any other browser's."""
+    document = hub.documents.get(_departure_key(state))
+    kept = document.body["binding"] if document else "-" * 64
+    if not hmac.compare_digest(kept, digest_of(binding.encode())) or document is None:
+        raise SignInRefused("invalid_request", 50011, "This browser did not begin this sign-in, or has ended it")
+    try:
+        hub.documents.commit([Delete(document.key, match=document.revision)])
+    except RevisionMismatch:
+        raise SignInRefused("invalid_request", 50011, "This sign-in has ended already") from None
+    if document.body["expires"] <= hub.clock.now():
+        raise SignInRefused("invalid_request", 50011, "This sign-in took too long: begin again")
+    body: dict[str, Json] = document.body
+    return body
+
+
+def _departure_key(state: str) -> str:
+    return f"{_DEPARTURES}{digest_of(state.encode())}"
 
 
 def read_providers(tables: Sequence[Mapping[str, Json]]) -> dict[str, Provider]:
@@ -47,15 +113,21 @@ def read_providers(tables: Sequence[Mapping[str, Json]]) -> dict[str, Provider]:
         if not isinstance(issuer, str) or not issuer or not all(isinstance(name, str) and name for name in audiences):
             raise InvalidRequest("oidc_providers: each needs an issuer and an audience (a text, or a list of texts)")
         rest = {name: table[name] for name in _FIELDS[2:] if name in table}
+        texts = [name for name in rest if name not in ("groups", "is_member") and not isinstance(rest[name], str)]
+        if texts or not isinstance(rest.get("groups", {}), dict) or not isinstance(rest.get("is_member", False), bool):
+            raise InvalidRequest(f"oidc_providers: {[*texts, 'groups or is_member'][0]} has the wrong type")
+        if "openid" not in str(rest.get("scopes", "openid")).split():
+            raise InvalidRequest("oidc_providers: scopes must hold openid, without which there is no token of who came")
         found[issuer] = Provider(issuer, audiences, **rest)
     return found
 
 
 def admit(hub: Hub, provider: Provider, claims: Mapping[str, Json]) -> Principal:
     """Return whom the claims of a genuine token stand for here. Raises Unauthenticated for who is switched off."""
-    subject = claims.get("sub")
+    subject = claims.get(provider.subject_claim)
     if not isinstance(subject, str) or not subject:
-        raise Unauthenticated(f"The token of {provider.issuer} does not say whose it is: it has no sub")
+        missing = provider.subject_claim
+        raise Unauthenticated(f"The token of {provider.issuer} does not say whose it is: it has no {missing}")
     name = directory.subject_name(provider.issuer, subject)
     document = directory.find(hub, directory.USER, name)
     if document is None:

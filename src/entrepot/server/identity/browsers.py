@@ -41,11 +41,16 @@ class Browser:
 
 def cookie_of(headers: Mapping[bytes, bytes]) -> str:
     """Return the session cookie's value out of a request's headers, '' when there is none."""
+    return named(headers, COOKIE)
+
+
+def named(headers: Mapping[bytes, bytes], name: str) -> str:
+    """Return the value of a cookie out of a request's headers, '' when there is none."""
     raw = headers.get(b"cookie", b"")
-    if COOKIE.encode() not in raw:
+    if name.encode() not in raw:
         return ""
     try:
-        morsel = SimpleCookie(raw.decode("latin-1")).get(COOKIE)
+        morsel = SimpleCookie(raw.decode("latin-1")).get(name)
     except CookieError:
         return ""
     return morsel.value if morsel else ""
@@ -60,6 +65,13 @@ def browser_of(hub: Hub, headers: Mapping[bytes, bytes]) -> Browser | None:
         return Browser(sessions.resumed(hub, cookie, client_id=sessions.BROWSER), cookie)
     except SignInRefused:
         return None
+
+
+def onward(wanted: str) -> str:
+    """Return a path on this server to which a browser may be sent on: the one that is wanted, or the first page."""
+    plain = wanted.encode("ascii", "ignore").decode()
+    is_ours = plain.startswith("/") and not plain.startswith(("//", "/\\")) and plain.isprintable()
+    return plain if is_ours else "/"
 
 
 def set_cookie(value: str, *, is_secure: bool) -> Header:

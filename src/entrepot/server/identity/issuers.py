@@ -6,7 +6,7 @@ Knows nothing of users: `verify` says that a token is genuine, in time and for o
 import json
 import ssl
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from entrepot.core.clock import Clock
 from entrepot.core.errors import EntrepotError, Unauthenticated, Unavailable
 from entrepot.store.web.addresses import Allowed, split
-from entrepot.store.web.fetching import Limits, read
+from entrepot.store.web.fetching import Limits, post, read
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
@@ -49,6 +49,7 @@ class Issuers:
         self._authority = authority  # believed beside the system's, so that servers of one kind trust each other
         self._lock = threading.Lock()
         self._known: dict[str, _Keys] = {}
+        self._told: dict[str, tuple[dict[str, Json], float]] = {}
         self._failed: dict[str, float] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -77,6 +78,33 @@ class Issuers:
             raise Unauthenticated(f"The token of {issuer} is not valid yet")
         return claims
 
+    def discovered(self, issuer: str, discovery: str = "") -> dict[str, Json]:
+        """Return what an issuer tells of itself, read again when it is old. Raises Unavailable."""
+        told, now = self._told.get(issuer), self._clock.now()
+        if told is None or now - told[1] >= _FRESH_S:
+            place = discovery or f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+            told = self._get(place, self._reach(issuer)), now
+            if told[0].get("issuer") != issuer:
+                raise Unavailable(f"The discovery document of {issuer} names another issuer: {told[0].get('issuer')!r}")
+            self._told[issuer] = told
+        return told[0]
+
+    def send(self, issuer: str, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, Json]]:
+        """Send a form to an address of an issuer; return the status and the JSON object of the answer.
+
+        Raises Unavailable.
+        """
+        try:
+            _require_safe(url)
+            status, text = post(url, body, headers, self._reach(issuer), _LIMITS, trust=self._trust)
+            value = json.loads(text)
+        except (EntrepotError, ValueError, RecursionError) as error:
+            raise Unavailable(f"{url} cannot be asked: {error}") from error
+        return status, value if isinstance(value, dict) else {}
+
+    def _reach(self, issuer: str) -> Allowed:
+        return _ANY if issuer in self._trusted else self._allowed
+
     def _keys(self, issuer: str, id: str, discovery: str) -> "KeySet":
         """Return an issuer's keys, asking for them again when they are old or lack the one that is wanted."""
         with self._lock:
@@ -103,11 +131,8 @@ class Issuers:
         from joserfc.errors import JoseError
         from joserfc.jwk import KeySet
 
-        allowed = _ANY if issuer in self._trusted else self._allowed
-        told = self._get(discovery or f"{issuer.rstrip('/')}/.well-known/openid-configuration", allowed)
-        if told.get("issuer") != issuer:
-            raise Unavailable(f"The discovery document of {issuer} names another issuer: {told.get('issuer')!r}")
-        published = self._get(str(told.get("jwks_uri", "")), allowed)
+        self._told.pop(issuer, None)  # keys may have moved
+        published = self._get(str(self.discovered(issuer, discovery).get("jwks_uri", "")), self._reach(issuer))
         usable = [
             key for key in published.get("keys", ()) if key.get("use", "sig") == "sig" and key.get("kty") != "oct"
         ]
@@ -119,9 +144,7 @@ class Issuers:
     def _get(self, url: str, allowed: Allowed) -> dict[str, Json]:
         """Return a document of an issuer. Raises Unavailable."""
         try:
-            parts = split(url)
-            if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-                raise Unavailable(f"{url!r} is no https address")
+            _require_safe(url)
             value = json.loads(read(url, allowed, _LIMITS, trust=self._trust))
         except (EntrepotError, ValueError, RecursionError) as error:
             raise Unavailable(f"{url} cannot be read: {error}") from error
@@ -136,3 +159,10 @@ class Issuers:
                 context.load_verify_locations(self._authority)
             self._context = context
         return self._context
+
+
+def _require_safe(url: str) -> None:
+    """Return if nobody on the way reads or changes what is said there. Raises Unavailable."""
+    parts = split(url)
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise Unavailable(f"{url!r} is no https address")

@@ -53,8 +53,14 @@ def page(
     return Answer(status, text.encode(), (kind, *headers), security=secure)
 
 
-def sign_in(*, why: str, error: str = "", name: str = "", targets: Sequence[str] = (), status: int = 200) -> Answer:
-    """Answer the form for a name and a password."""
+def sign_in(
+    *, why: str, error: str = "", name: str = "", targets: Sequence[str] = (), doors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Answer:  # fmt: skip
+    """Answer the form for a name and a password. `doors`: {path: title} of outside providers."""
+    links = "".join(
+        f'<p><a href="{escape(path)}">Sign in with {escape(title)}</a></p>' for path, title in (doors or {}).items()
+    )
     body = (
         f"<p>{escape(why)}</p>{_error(error)}"
         '<form method="post">'
@@ -63,6 +69,7 @@ def sign_in(*, why: str, error: str = "", name: str = "", targets: Sequence[str]
         '<label for="p">Password</label><input id="p" name="password" type="password" '
         'autocomplete="current-password" required>'
         '<button name="do" value="signin">Sign in</button></form>'
+        f"{links}"
         "<p>The owner of this server gets a link: <code>entrepot open</code>.</p>"
     )
     return page("Sign in to Entrepot", body, status=status, form_targets=targets)

@@ -1,13 +1,14 @@
-"""One GET of an address: connected to what was checked, redirects checked again, bounded in bytes and in time."""
+"""One request to an address: connected to what was checked, redirects checked again, bounded in bytes and in time."""
 
 import http.client
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import SplitResult, urljoin
 
 from entrepot.core.errors import AddressRefused, NotFound, TooLarge, Unavailable
@@ -100,8 +101,25 @@ def read(url: str, allowed: Allowed, limits: Limits, *, trust: Trust = ssl.creat
         return b"".join(pieces)
 
 
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], allowed: Allowed, limits: Limits, *,
+    trust: Trust = ssl.create_default_context,
+) -> tuple[int, bytes]:  # fmt: skip
+    """Send a small body and return the status and all of the answer; a redirect is not followed.
+
+    Raises AddressRefused, InvalidRequest, TooLarge, and Unavailable.
+    """
+    parts = addresses.split(url)
+    connection = _Pinned(parts, addresses.resolve(url, allowed), trust)
+    with _asked(connection, url, time.monotonic() + limits.seconds, method="POST", body=body, headers=headers) as told:
+        return told.status, b"".join(_pieces(connection, told, url, limits.size_bytes))
+
+
 @contextmanager
-def _asked(connection: _Pinned, url: str, ends: float) -> Iterator[http.client.HTTPResponse]:
+def _asked(
+    connection: _Pinned, url: str, ends: float, *, method: str = "GET", body: bytes | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
     """Send the request and give the answer; whoever is still sending it at the end is cut off."""
     parts = addresses.split(url)
     watch = threading.Timer(max(0.0, ends - time.monotonic()), connection.cut)
@@ -109,7 +127,8 @@ def _asked(connection: _Pinned, url: str, ends: float) -> Iterator[http.client.H
     watch.start()
     try:
         with _told(url):
-            connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, body=body, headers=dict(headers))
             answer = connection.getresponse()
         with answer:
             yield answer

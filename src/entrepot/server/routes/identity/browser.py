@@ -10,7 +10,7 @@ from entrepot.domain.identity import clients, codes, flows, people, sessions
 from entrepot.domain.identity.codes import Consent
 from entrepot.domain.identity.refusals import SignInRefused
 from entrepot.server.calls import Answer, Call, Header, reply
-from entrepot.server.identity import browsers, pages
+from entrepot.server.identity import browsers, pages, relying
 from entrepot.server.identity.browsers import Browser
 from entrepot.server.routing import Route
 from entrepot.wire import oauth
@@ -39,9 +39,9 @@ def _authorize(call: Call) -> Answer:
     targets = (_origin(asked["redirect_uri"]),)
     if browser is None or (form.get("do") == "switch") or (call.method == "GET" and asked.get("prompt") == "login"):
         name = form.get("username", asked.get("login_hint", ""))
-        return pages.sign_in(
-            why=f"{client} asks you to sign in.", error=error, name=name, targets=targets, status=401 if error else 200
-        )
+        why, doors = f"{client} asks you to sign in.", relying.doors(call, _here(call))
+        status = 401 if error else 200
+        return pages.sign_in(why=why, error=error, name=name, targets=targets, doors=doors, status=status)
     if form.get("do") == "decline":
         return _sent_on(asked, {"error": "access_denied", "error_description": "The user declined"})
     if cookie or (form.get("do") == "accept" and browser.sent(form)):
@@ -89,7 +89,8 @@ def _device(call: Call) -> Answer:
     browser, cookie, error = _present(call, form)
     if browser is None or form.get("do") == "switch":
         status, name = 401 if error else 200, form.get("username", "")
-        return pages.sign_in(why="Sign in, then type the code.", error=error, name=name, status=status)
+        doors = relying.doors(call, _here(call))
+        return pages.sign_in(why="Sign in, then type the code.", error=error, name=name, doors=doors, status=status)
     headers, hidden = _cookie_headers(call, cookie), {"token": browser.form_token}
     account, code = browser.granted.holder.name, form.get("user_code", "")
     if call.method == "GET" or cookie or not browser.sent(form):
@@ -115,7 +116,7 @@ def _login(call: Call) -> Answer:
             is_typed = browsers.is_own(call.headers, call.origins.api_hosts)
             holder = people.by_ticket(call.hub, ticket, address=call.address, is_typed=is_typed)
             cookie = people.open_browser(call.hub, holder, request_id=call.request_id).token
-            return pages.onward(_next(call), headers=_cookie_headers(call, cookie))
+            return pages.onward(browsers.onward(call.query.get("next", "/")), headers=_cookie_headers(call, cookie))
         form = _form(call)
         browser, cookie, error = _present(call, form)
     except SignInRefused as refused:
@@ -123,19 +124,19 @@ def _login(call: Call) -> Answer:
     if browser is not None:
         return _entered(call, cookie)
     name = form.get("username", "")
-    return pages.sign_in(why="Sign in to this server.", error=error, name=name, status=401 if error else 200)
+    status, doors = 401 if error else 200, relying.doors(call, browsers.onward(call.query.get("next", "/")))
+    return pages.sign_in(why="Sign in to this server.", error=error, name=name, doors=doors, status=status)
+
+
+def _here(call: Call) -> str:
+    """Return the path that was asked, to come back to it signed in: so without the wish to sign in."""
+    rest = {name: value for name, value in call.query.items() if name != "prompt"}
+    return call.path + (f"?{urlencode(rest)}" if rest else "")
 
 
 def _entered(call: Call, cookie: str) -> Answer:
-    headers = ((b"location", _next(call).encode()), *_cookie_headers(call, cookie))
+    headers = ((b"location", browsers.onward(call.query.get("next", "/")).encode()), *_cookie_headers(call, cookie))
     return Answer(303, b"", headers, security=pages.security())
-
-
-def _next(call: Call) -> str:
-    """Return the path on this server to which the browser goes when it is signed in."""
-    wanted = call.query.get("next", "/").encode("ascii", "ignore").decode()
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_ours else "/"
 
 
 def _logout(call: Call) -> Answer:
