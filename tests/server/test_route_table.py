@@ -7,7 +7,7 @@ from entrepot.server.compose import ROUTES
 ANONYMOUS = {
     "/", "/health", "/metadata/endpoints", "/discovery/{rest:rest}",
     "/metrics",  # a scraper's key, or a token
-    "/msi/token", "/gateway/authorize",  # a secret in another header
+    "/msi/token", "/gateway/authorize", "/gateway/follow",  # a secret in another header
     "/{tenant}/v2.0/.well-known/openid-configuration", "/{tenant}/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys",
     "/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token",  # the proof is in the body
@@ -31,7 +31,7 @@ def test_strangers_reach_only_discovery_health_and_signed_addresses() -> None:
     assert {template for template in opened if "/logs/" not in template} == ANONYMOUS
     signing_in = ("/token", "/devicecode", "/authorize", "/device", "/login")
     posts = {route.template for route in ROUTES if route.is_anonymous and route.method != "GET"}
-    assert all(template.endswith(signing_in) for template in posts - {"/msi/token"}), posts
+    assert all(template.endswith(signing_in) for template in posts - {"/msi/token", "/gateway/follow"}), posts
 
 
 def test_reads_are_gets_and_only_gets_run_in_the_loop() -> None:
