@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.core.errors import InvalidRequest, StateConflict
+from entrepot.core.errors import InvalidName, InvalidRequest, StateConflict
 from entrepot.core.ids import WorkspaceScope
 from entrepot.domain import groups, workspaces
 from entrepot.domain.authorization import assignments
@@ -249,6 +249,28 @@ def test_what_if_tells_property_by_property(place: Place) -> None:
     same = {"resources": [workspace("dev", tags={"a": "1"})]}
     again = deployments.what_if(place.hub, OWNER, TARGET, body(same), place.maker)["properties"]["changes"]
     assert [change["changeType"] for change in again] == ["NoChange"]
+
+
+def test_what_if_looks_into_nested_deployments(place: Place) -> None:
+    place.deploy({"resources": [workspace("dev")]})
+    inner = {"resources": [workspace("dev", tags={"a": "1"}), workspace("more")]}
+    nested = {
+        "type": "Microsoft.Resources/deployments", "name": "nested", "resourceGroup": "rg1",
+        "properties": {"mode": "Incremental", "template": inner},
+    }  # fmt: skip
+    for _ in range(2):  # also when the nested deployment was carried out before
+        given = deployments.what_if(place.hub, OWNER, TARGET, body({"resources": [nested]}), place.maker)
+        told = [(one["resourceId"].rpartition("/")[2], one["changeType"]) for one in given["properties"]["changes"]]
+        assert told in ([("dev", "Modify"), ("more", "Create")], [("dev", "NoChange"), ("more", "NoChange")])
+        assert place.deploy({"resources": [nested]})["provisioningState"] == "Succeeded"
+    assert told == [("dev", "NoChange"), ("more", "NoChange")]
+
+
+def test_a_name_that_no_deployment_may_have_is_refused_before_anything_else(place: Place) -> None:
+    target = Target("s1", "rg1", "bad name")
+    for act in (deployments.validate, deployments.what_if, deployments.create):
+        with pytest.raises(InvalidName, match="no name of a deployment"):
+            act(place.hub, OWNER, target, body({"resources": []}), place.maker)
 
 
 def test_one_of_a_name_at_a_time_and_what_is_canceled_goes_no_further(place: Place) -> None:

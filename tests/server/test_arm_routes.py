@@ -2,6 +2,8 @@
 
 from urllib.parse import quote, urlsplit
 
+import pytest
+
 from entrepot.testing.live import LiveServer
 
 TEMPLATE = """{"properties": {"parameters": {"registryName": {"value": "templated"}}, "mode": "Incremental", template:{
@@ -25,6 +27,45 @@ def test_a_group_is_made_listed_and_deleted(server: LiveServer) -> None:
     assert [found["name"] for found in server.call("GET", "/subscriptions/s2/resourcegroups").json["value"]] == ["one"]
     assert server.call("DELETE", path).status == 200
     assert server.call("GET", path).status == 404
+
+
+def test_groups_are_found_by_tag_and_a_patch_changes_tags_alone(server: LiveServer) -> None:
+    base = "/subscriptions/s4/resourcegroups"
+    for name, value in (("one", "x"), ("two", "y")):
+        assert server.call("PUT", f"{base}/{name}", {"location": "westus", "tags": {"a": value}}).status == 201
+    found = server.call("GET", f"{base}?$filter=" + quote("tagname eq 'a' and tagvalue eq 'y'")).json["value"]
+    assert [group["name"] for group in found] == ["two"]
+    assert server.call("GET", f"{base}?$filter=nonsense").status == 400
+    changed = server.call("PATCH", f"{base}/one", {"tags": {"b": "z"}, "location": "ignored"})
+    assert (changed.status, changed.json["tags"], changed.json["location"]) == (200, {"b": "z"}, "westus")
+    assert server.call("PATCH", f"{base}/three", {"tags": {}}).status == 404
+
+
+def test_deployments_are_found_by_their_state(server: LiveServer) -> None:
+    base = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Resources/deployments"
+    body = {"properties": {"mode": "Incremental", "template": {"resources": []}}}
+    assert server.call("PUT", f"{base}/fine", body).status == 201
+    for state, is_there in (("succeeded", True), ("Failed", False)):
+        asked = f"{base}?$filter=" + quote(f"provisioningState eq '{state}'")
+        assert ("fine" in [one["name"] for one in server.call("GET", asked).json["value"]]) is is_there
+    assert server.call("GET", f"{base}?$filter=nonsense").status == 400
+    assert server.call("DELETE", f"{base}/fine").status == 204
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/providers/Microsoft.Authorization/locks", "Locks are not supported"),
+        ("POST", "/resourceGroups/rg/moveResources", "Moves between groups are not supported"),
+        ("POST", "/resourcegroups/rg/exportTemplate", "Templates of what a group holds are not supported"),
+        ("PUT", "/tagNames/x", "Tag names without a resource are not supported"),
+    ],
+)
+def test_what_azure_has_and_this_server_does_not_is_named(
+    server: LiveServer, method: str, path: str, words: str
+) -> None:
+    told = server.call(method, f"/subscriptions/s1{path}", {} if method != "GET" else None)
+    assert told.status == 404 and words in told.json["error"]["message"]
 
 
 def test_a_long_list_is_followed_page_by_page_without_loss(server: LiveServer) -> None:

@@ -31,18 +31,30 @@ BY_NOUN: dict[str, Kind] = {kind.noun: kind for kind in KINDS}
 
 UNSERVED: dict[str, str] = {
     "capabilityhosts": "Capability hosts",
+    "deploymentstacks": "Deployment stacks",
+    "exporttemplate": "Templates of what a group holds",
+    "features": "Preview features",
     "featuresets": "Feature sets",
     "featurestoreentities": "Feature store entities",
     "indexes": "Indexes",
     "inferencepools": "Inference pools",
+    "locks": "Locks",
+    "managementgroups": "Management groups",
     "marketplacesubscriptions": "Marketplace subscriptions",
+    "moveresources": "Moves between groups",
+    "oauth2permissiongrants": "Permissions of applications on other applications",
     "outboundrules": "Managed networks",
     "package": "Packages of models",
+    "policyassignments": "Policies",
+    "policydefinitions": "Policies",
     "privateendpointconnections": "Private endpoints",
     "privatelinkresources": "Private endpoints",
     "prompts": "Prompts",
+    "provideroperations": "Lists of a provider's operations",
     "provisionmanagednetwork": "Managed networks",
     "serverlessendpoints": "Serverless endpoints",
+    "tagnames": "Tag names without a resource",
+    "templatespecs": "Template specs",
 }
 """Segments of paths by which clients ask for what this server has nothing of, with the words that people use."""
 

@@ -53,6 +53,18 @@ def resource_filter(text: str) -> ResourceFilter:
     return ResourceFilter(**values)
 
 
+def deployment_state(text: str) -> str:
+    """Read `provisioningState eq 'Failed'`, the filter of deployments; '' for none. Raises InvalidRequest."""
+    if not text.strip():
+        return ""
+    match = re.fullmatch(r"\s*provisioningState\s+eq\s+'(\w+)'\s*", text, re.IGNORECASE)
+    if match is None:
+        raise InvalidRequest(
+            f"$filter: {text!r} is not understood; write provisioningState eq 'Succeeded'", target="$filter"
+        )
+    return match[1]
+
+
 def as_resource(body: Mapping[str, Json]) -> dict[str, Json]:
     """Return a registry or workspace as lists of resources show it."""
     shown: dict[str, Json] = {name: body[name] for name in _SHOWN if name in body}

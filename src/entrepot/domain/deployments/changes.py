@@ -1,28 +1,36 @@
 """What a deployment would change: each resource beside what is there, property by property. Changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from entrepot.domain.deployments.making import Maker, Unknown
 from entrepot.domain.deployments.ordering import is_left_out
+from entrepot.domain.deployments.places import NESTED_TYPE
 from entrepot.domain.deployments.template import Resource, Template
 from entrepot.domain.hub import Principal
 
 Json = Any
+Nested = Callable[[str, Json], list[Json]]
 
 _UNCOMPARED = frozenset({"id", "name", "type", "apiVersion", "systemData"})
 
 
-def changes(template: Template, maker: Maker, principal: Principal) -> list[Json]:
-    """Return ARM's list of changes, in the template's order."""
-    wanted = (found for found in template.resources if found.is_wanted and not found.is_existing)
-    return [_change(template, maker, principal, resource) for resource in wanted]
+def changes(template: Template, maker: Maker, principal: Principal, nested: Nested) -> list[Json]:
+    """Return ARM's list of changes, in the template's order; `nested` tells those of a deployment within it."""
+    found: list[Json] = []
+    for resource in template.resources:
+        if not resource.is_wanted or resource.is_existing:
+            continue
+        change = _change(template, maker, principal, resource)
+        is_nested = resource.type.lower() == NESTED_TYPE and change["after"] is not None
+        found += nested(resource.id, change["after"]) if is_nested else [change]
+    return found
 
 
 def _change(template: Template, maker: Maker, principal: Principal, resource: Resource) -> dict[str, Json]:
     change: dict[str, Json] = {"resourceId": resource.id}
     if is_left_out(resource):
-        return {**change, "changeType": "Ignore"}
+        return {**change, "changeType": "Ignore", "before": None, "after": None}
     before = maker.get(principal, resource.id)
     try:
         body = template.body_of(resource, {})

@@ -27,6 +27,7 @@ _NAME_LENGTH = 64
 def validate(hub: Hub, principal: Principal, target: Target, body: Json, maker: Maker) -> Json:
     """Return ARM's answer to a template that could be deployed; changes nothing. Raises InvalidRequest."""
     access.require(hub, principal, f"{TYPE}/validate/action", target.scope_key)
+    _require_name(target.name)
     template = _read(hub, principal, target, body, maker)
     answer = records.body(hub, target, template, state=SUCCEEDED)
     del answer["entrepot"]
@@ -37,8 +38,15 @@ def validate(hub: Hub, principal: Principal, target: Target, body: Json, maker: 
 def what_if(hub: Hub, principal: Principal, target: Target, body: Json, maker: Maker) -> Json:
     """Return ARM's list of changes that the deployment would make; changes nothing."""
     access.require(hub, principal, f"{TYPE}/whatIf/action", target.scope_key)
+    _require_name(target.name)
     template = _read(hub, principal, target, body, maker)
-    found = hidden(changes(template, maker, principal), template.specs, template.parameters)
+
+    def nested(id: str, inner: Json) -> list[Json]:
+        """Tell what a nested deployment would change in the place of the deployment itself, as Azure does."""
+        told: list[Json] = what_if(hub, principal, records.target_of(id), inner, maker)["properties"]["changes"]
+        return told
+
+    found = hidden(changes(template, maker, principal, nested), template.specs, template.parameters)
     return {"status": SUCCEEDED, "properties": {"correlationId": hub.new_id(), "changes": found}}
 
 
@@ -47,11 +55,7 @@ def create(
 ) -> Document:
     """Accept a deployment and have it carried out. Raises InvalidRequest; StateConflict while one of its name runs."""
     access.require(hub, principal, f"{TYPE}/write", target.scope_key, target=target.id, request_id=request_id)
-    if len(target.name) > _NAME_LENGTH or not all(c.isalnum() or c in "_-.()" for c in target.name):
-        raise InvalidName(
-            f"{target.name!r} is no name of a deployment: "
-            f"use up to {_NAME_LENGTH} letters, digits, '_', '-', '.', '(' or ')'"
-        )
+    _require_name(target.name)
     existing = hub.documents.get(target.key)
     if existing is not None and existing.body["properties"]["provisioningState"] not in FINAL:
         raise StateConflict(
@@ -74,6 +78,13 @@ def create(
     return document
 
 
+def _require_name(name: str) -> None:
+    if len(name) > _NAME_LENGTH or not all(c.isalnum() or c in "_-.()" for c in name):
+        raise InvalidName(
+            f"{name!r} is no name of a deployment: use up to {_NAME_LENGTH} letters, digits, '_', '-', '.', '(' or ')'"
+        )
+
+
 def get(hub: Hub, principal: Principal, target: Target) -> Document:
     """Return a deployment's record. Raises NotFound."""
     access.require_visible(hub, principal, f"{TYPE}/read", target.collection, what=f"Deployment {target.name!r}")
@@ -93,13 +104,22 @@ def status(hub: Hub, principal: Principal, target: Target, operation: str) -> Js
     return {**told, "error": properties["error"]} if "error" in properties else told
 
 
-def list_(hub: Hub, principal: Principal, scope: Target, *, after: str | None = None, limit: int = 100) -> Page:
-    """Return a page of the scope's deployments, newest first; the name of `scope` does not matter."""
+def list_(
+    hub: Hub, principal: Principal, scope: Target, *, after: str | None = None, limit: int = 100, state: str = ""
+) -> Page:
+    """Return a page of the scope's deployments, newest first; the name of `scope` does not matter.
+
+    With a `state`, only those that are in it, whatever its case: a page may then have fewer than `limit`.
+    """
     if scope.resource_group:
         groups.get(hub, principal, scope.subscription, scope.resource_group)
     else:
         access.require(hub, principal, f"{TYPE}/read", scope.scope_key)
-    return hub.documents.list(scope.collection, view=View.ALL, after=after, limit=limit)
+    page = hub.documents.list(scope.collection, view=View.ALL, after=after, limit=limit)
+    if not state:
+        return page
+    held = (found for found in page.documents if found.body["properties"]["provisioningState"].lower() == state.lower())
+    return Page(tuple(held), page.next)
 
 
 def export(hub: Hub, principal: Principal, target: Target) -> Json:

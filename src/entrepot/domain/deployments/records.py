@@ -69,6 +69,13 @@ class Target:
         return f"{scope_of(self.subscription, self.resource_group)}/providers/{TYPE}/{self.name}"
 
 
+def target_of(id: str) -> Target:
+    """Return the deployment that an ARM id names."""
+    parts = id.strip("/").split("/")
+    is_group = parts[2].lower() == "resourcegroups"
+    return Target(parts[1], parts[3] if is_group else "", parts[-1])
+
+
 def body(hub: Hub, target: Target, template: Template, *, state: str, request_id: str = "") -> dict[str, Json]:
     """Return a deployment as ARM shows it. Parameters that are secrets have no value in it."""
     now = to_iso(hub.clock.now())

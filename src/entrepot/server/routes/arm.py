@@ -10,6 +10,7 @@ from entrepot.domain.scopes import known_regions
 from entrepot.server.calls import Answer, Call, reply, reply_document, reply_empty, reply_raw
 from entrepot.server.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route, Router
+from entrepot.store.documents import Page
 from entrepot.wire import arm
 from entrepot.wire.resource_lists import as_resource, resource_filter, tag_names
 
@@ -76,6 +77,14 @@ def _put_group(call: Call) -> Answer:
     return reply_document(document, status=201 if is_created else 200)
 
 
+def _patch_group(call: Call) -> Answer:
+    place = (call.params["subscription"], call.params["group"])
+    groups.get(call.hub, call.principal, *place)
+    given = {name: value for name, value in call.object.items() if name == "tags"}
+    document, _ = groups.create(call.hub, call.principal, *place, given, request_id=call.request_id)
+    return reply_document(document)
+
+
 def _get_group(call: Call) -> Answer:
     return reply_document(groups.get(call.hub, call.principal, call.params["subscription"], call.params["group"]))
 
@@ -89,8 +98,10 @@ def _head_group(call: Call) -> Answer:
 
 
 def _list_groups(call: Call) -> Answer:
-    asked = arm.list_query(call.query)
+    asked, admitted = arm.list_query(call.query), resource_filter(call.query.get("$filter", ""))
     page = groups.list_(call.hub, call.principal, call.params["subscription"], after=asked.after, limit=asked.limit)
+    if call.query.get("$filter"):  # a page may then have fewer than were asked for
+        page = Page(tuple(found for found in page.documents if admitted.admits(found.body)), page.next)
     return reply_raw(arm.page_body(page, arm.next_url(call.origins.api, call.path, call.query, page.next)))
 
 
@@ -141,6 +152,7 @@ ROUTES = (
     Route("GET", SUBSCRIPTION + "/tagNames", groups.READ, _tag_names),
     Route("GET", SUBSCRIPTION + "/resourceGroups", groups.READ, _list_groups, inline=True),
     Route("PUT", GROUP, groups.WRITE, _put_group),
+    Route("PATCH", GROUP, groups.WRITE, _patch_group),
     Route("GET", GROUP, groups.READ, _get_group, inline=True),
     Route("HEAD", GROUP, groups.READ, _head_group, inline=True),
     Route("DELETE", GROUP, groups.DELETE, _delete_group),

@@ -13,6 +13,7 @@ from entrepot.server.places import GROUP, SUBSCRIPTION
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url, page_body, resource_body
 from entrepot.wire.json_text import decode_jsonc
+from entrepot.wire.resource_lists import deployment_state
 
 Json = Any
 
@@ -81,7 +82,8 @@ def _head(call: Call) -> Answer:
 
 def _list(call: Call) -> Answer:
     asked = list_query(call.query)
-    page = deployments.list_(call.hub, call.principal, _target(call), after=asked.after, limit=asked.limit)
+    state = deployment_state(call.query.get("$filter", ""))
+    page = deployments.list_(call.hub, call.principal, _target(call), after=asked.after, limit=asked.limit, state=state)
     return reply_raw(page_body(page, next_url(call.origins.api, call.path, call.query, page.next)))
 
 
