@@ -93,6 +93,7 @@ class Launch:
     mounts: tuple[Mount, ...] = ()
     limits: Limits = field(default_factory=Limits)
     layer: Path | None = None  # of `lay_beside`
+    installs: bool = False  # its command may install packages, for itself alone
     listens: bool = False
     listener: socket.socket | None = None
 

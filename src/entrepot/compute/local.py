@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from entrepot.compute import processes
+from entrepot.compute import overlays, processes
 from entrepot.compute.backend import EnvironmentSpec, Launch, Layer, Prepared, State, Status
 from entrepot.compute.cgroups import enforce
 from entrepot.compute.environments import Environments
@@ -165,7 +165,9 @@ class LocalBackend:
         scratch.mkdir(exist_ok=True, mode=0o700)
         limits = launch.limits
         held = enforce(launch.id, limits, wrapper_processes=WRAPPER_DEPTH if bwrap else 0)
-        environment = _environment(launch, temporary="/tmp" if bwrap else str(scratch))  # noqa: S108 - private there
+        seen = "/tmp" if bwrap else str(scratch)  # noqa: S108 - private there
+        overlay = overlays.lay(launch.prepared, scratch) if launch.installs and launch.prepared else None
+        environment = _environment(launch, temporary=seen, overlay=f"{seen}/{overlay}" if overlay else "")
         if launch.listens:
             environment["ENTREPOT_LISTEN"] = f"fd:{_LISTEN_DESCRIPTOR}"
         wrapping: list[str] = []
@@ -268,16 +270,18 @@ def _placed(wanted: Mapping[int, int | None]) -> list[tuple[int, int, int]]:
     return [*away, *back]
 
 
-def _environment(launch: Launch, *, temporary: str) -> dict[str, str]:
+def _environment(launch: Launch, *, temporary: str, overlay: str) -> dict[str, str]:
     """Return the launch's variables over defaults; nothing of the server's own environment."""
     defaults = {
         "PATH": _SYSTEM_PATH, "HOME": temporary, "TMPDIR": temporary, "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
+        "PYTHONUNBUFFERED": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }  # fmt: skip
     environment = defaults | dict(launch.environment) | {processes.MARK: launch.id}
     if launch.prepared is not None:
         environment["PATH"] = f"{launch.prepared.bin_path}:{environment['PATH']}"
-        environment.setdefault("VIRTUAL_ENV", str(launch.prepared.bin_path.parent))
+        environment.setdefault("VIRTUAL_ENV", overlay or str(launch.prepared.bin_path.parent))
+    if overlay:
+        environment["PATH"] = f"{overlay}/bin:{environment['PATH']}"
     return environment
 
 

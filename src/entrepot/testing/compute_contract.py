@@ -11,6 +11,7 @@ import itertools
 import socket
 import subprocess
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,21 @@ while True:
 def replica(folder: Path, python: Prepared, *, answer: str = "one") -> Launch:
     """Return a launch that answers every connection with a text, or ends at the first one when it is `exit`."""
     return shell(folder, "", argv=("python", "-c", _REPLICA, answer), prepared=python, listens=True)
+
+
+def wheel(folder: Path, name: str, version: str) -> None:
+    """Write a wheel whose module, and whose program, tell its version."""
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"WORD = {version!r}\ndef main():\n    print(WORD)\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD"))
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in {**files, f"{about}/RECORD": record}.items():
+            archive.writestr(path, text)
 
 
 def ask(address: tuple[str, int]) -> bytes:
@@ -157,6 +173,26 @@ class RunningContract:
         status = backend.wait(launch.id, launch.folder, timeout_s=LONG_S)
         assert launch.log.read_text() == f"{python.bin_path.parent}\n"
         assert status.state is State.SUCCEEDED
+
+    def test_what_a_command_installs_is_its_own_and_the_environment_stays(
+        self, backend: ComputeBackend, python: Prepared, tmp_path: Path
+    ) -> None:
+        for version in ("1.0", "2.0"):
+            wheel(tmp_path, "parcel", version)
+        before = sorted(python.bin_path.parent.rglob("*"))
+        command = (
+            "pip install --no-index ./parcel-1.0-py3-none-any.whl && python -c 'import parcel; print(parcel.WORD)'"
+            " && python3 -m pip install -q --no-index ./parcel-2.0-py3-none-any.whl && parcel"
+            " && ls -A $(python -c 'import sys; print(sys.prefix)')"
+        )
+        launch = shell(tmp_path, command, prepared=python, installs=True, cwd=tmp_path)
+        backend.launch(launch)
+        status = backend.wait(launch.id, launch.folder, timeout_s=LONG_S)
+        assert status.state is State.SUCCEEDED, launch.log.read_text()
+        _, both, names = launch.log.read_text().partition("1.0\n2.0\n")
+        assert both
+        assert {path.name for path in python.bin_path.parent.iterdir()} <= set(names.split())
+        assert sorted(python.bin_path.parent.rglob("*")) == before
 
     def test_what_is_written_to_a_writable_mount_stays(self, backend: ComputeBackend, tmp_path: Path) -> None:
         given, out = tmp_path / "given", tmp_path / "out"

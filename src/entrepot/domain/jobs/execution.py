@@ -208,6 +208,7 @@ def _launch(
         prepared=prepared,
         mounts=layout.mounts,
         limits=Limits(timeout_s=record.ours["order"]["timeoutSeconds"]),
+        installs=True,
     )
 
 
