@@ -46,6 +46,7 @@ def check_workspaces() -> None:
         )
     ).result()
     same((made.display_name, made.description, made.tags["a"], made.location), ("Other", "d", "b", "westus2"))
+    same((made.hbi_workspace, ML.workspaces.get(name).hbi_workspace), (False, False))
     assert made.discovery_url and made.mlflow_tracking_uri and made.storage_account and made.key_vault
     assert name in [each.name for each in ML.workspaces.list()]
     assert name in [each.name for each in ML.workspaces.list(scope="subscription")]

@@ -258,6 +258,54 @@ def check_traces() -> None:
     same(client.delete_traces(experiment, max_timestamp_millis=int(time.time() * 1000) + 1000), 1)
 
 
+def check_a_run_is_a_job_of_its_experiment() -> None:
+    mlflow.set_experiment("interactive")
+    with mlflow.start_run(run_name="laptop", tags={"team": "blue"}) as begun:
+        mlflow.log_metric("m", 1)
+        mlflow.log_text("weights", "net/w.txt")
+        with mlflow.start_run(run_name="inner", nested=True):
+            pass
+    run = begun.info.run_id
+    job = ML.jobs.get(run)
+    same((job.status, job.display_name, job.experiment_name), ("Completed", "laptop", "interactive"))
+    same(job.tags, {"team": "blue"})
+    assert run in [each.name for each in ML.jobs.list()]
+    same([each.display_name for each in ML.jobs.list(parent_job_name=run)], ["inner"])
+    ML.jobs.stream(run)
+    target = tempfile.mkdtemp()
+    ML.jobs.download(run, download_path=target)
+    same((Path(target) / "artifacts" / "net" / "w.txt").read_text(), "weights")
+    job.tags["stage"], job.description = "done", "why"
+    changed = ML.jobs.create_or_update(job)
+    same((changed.tags["stage"], changed.description), ("done", "why"))
+    same(mlflow.get_run(run).data.tags["stage"], "done")
+    ML.jobs.archive(run)
+    assert run not in [each.name for each in ML.jobs.list()]
+    same(mlflow.get_run(run).info.lifecycle_stage, "deleted")
+    ML.jobs.restore(run)
+    assert run in [each.name for each in ML.jobs.list()]
+    open_run = MlflowClient().create_run(begun.info.experiment_id)
+    ML.jobs.begin_cancel(open_run.info.run_id).result()
+    same(mlflow.get_run(open_run.info.run_id).info.status, "KILLED")
+
+
+def check_prompts() -> None:
+    client = MlflowClient()
+    made = client.register_prompt(name="greeting", template="Hello {{name}}", commit_message="first", tags={"a": "b"})
+    same(made.version, 1)
+    same(client.load_prompt("prompts:/greeting/1").format(name="you"), "Hello you")
+    same(client.register_prompt(name="greeting", template="Bye {{name}}").version, 2)
+    client.set_prompt_alias("greeting", "prod", 1)
+    same(client.load_prompt("prompts:/greeting@prod").template, "Hello {{name}}")
+    same([each.name for each in client.search_prompts()], ["greeting"])
+    assert "greeting" not in [each.name for each in client.search_registered_models()]
+    target = tempfile.mkdtemp()
+    ML.models.download("greeting", "2", download_path=target)
+    same([file.read_text() for file in Path(target).rglob("prompt.txt")], ["Bye {{name}}"])
+    client.delete_prompt_version("greeting", "2")
+    client.delete_prompt("greeting")
+
+
 def check_runs_become_models_of_the_workspace() -> None:
     mlflow.set_experiment("runs-to-models")
     with mlflow.start_run() as begun:

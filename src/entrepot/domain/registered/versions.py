@@ -9,6 +9,7 @@ from entrepot.core.nouns import MODEL
 from entrepot.domain.assets import catalog
 from entrepot.domain.jobs.tracking import filters
 from entrepot.domain.jobs.tracking.session import pairs, text, whole_number
+from entrepot.domain.registered import prompts
 from entrepot.domain.registered.desk import (
     LOGGED_MODEL,
     NO_PROMPT,
@@ -34,7 +35,9 @@ _NAMED = re.compile(r"\bname\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
 def create(desk: Desk, body: Mapping[str, Json]) -> Json:
     """model-versions/create: the next number of the name. Raises NotFound for the name and for what was logged."""
     name = desk.name(body).body["name"]
-    origin = origin_of(desk, text(body, "source"))
+    tags = pairs(body.get("tags"), what="tags")
+    is_prompt = prompts.is_prompt(tags)
+    origin = prompts.origin_of(desk, name, tags) if is_prompt else origin_of(desk, text(body, "source"))
     run = str(body.get("run_id") or origin.run)
     model_id = str(body.get("model_id") or origin.model_id)
     told = {key: value for key, value in ((RUN, run), (LOGGED_MODEL, model_id)) if value}
@@ -42,7 +45,7 @@ def create(desk: Desk, body: Mapping[str, Json]) -> Json:
         "modelType": "mlflow_model" if origin.is_mlflow else "custom_model",
         "modelUri": origin.address,
         "description": body.get("description") or None,
-        "tags": pairs(body.get("tags"), what="tags"),
+        "tags": tags,
         "properties": told,
     }
     for _ in range(_ATTEMPTS):
