@@ -4,7 +4,7 @@ import contextlib
 import io
 import time
 
-from azure.ai.ml import Input, Output, command, dsl, load_job
+from azure.ai.ml import Input, MpiDistribution, Output, PyTorchDistribution, command, dsl, load_job
 from azure.ai.ml.constants import InputOutputModes, ListViewType
 from azure.ai.ml.entities import (
     AmlTokenConfiguration,
@@ -182,11 +182,38 @@ def check_commands_of_other_kinds() -> None:
     with refused(Exception):
         ML.jobs.create_or_update(local)
         raise RuntimeError("either")
-    many = plain("echo many", distribution={"type": "PyTorch", "process_count_per_instance": 2}, instance_count=2)
-    with refused(HttpResponseError, "instance"):
-        ML.jobs.create_or_update(many)
-    two = plain("echo rank $RANK of $WORLD_SIZE", distribution={"type": "PyTorch", "process_count_per_instance": 1})
-    same(finished(ML, ML.jobs.create_or_update(two).name), "Completed")
+
+
+def check_distributed_commands() -> None:
+    torch = PyTorchDistribution(process_count_per_instance=2)
+    made = ML.jobs.create_or_update(plain("echo rank $RANK of $WORLD_SIZE", distribution=torch, instance_count=2))
+    out = streamed(made.name)
+    for rank in range(4):
+        assert f"rank {rank} of 4" in out, out
+    found = ML.jobs.get(made.name)
+    same((found.distribution.process_count_per_instance, found.resources.instance_count), (2, 2))
+    one = command(
+        name="ranks", command="echo $OMPI_COMM_WORLD_SIZE > ${{outputs.o}}/$OMPI_COMM_WORLD_RANK",
+        environment="plain@latest", outputs={"o": Output(type="uri_folder")},
+        distribution=MpiDistribution(process_count_per_instance=3),
+    )  # fmt: skip
+
+    @dsl.pipeline(default_compute=CLUSTER)
+    def distributed() -> dict:
+        return {"o": one().outputs.o}
+
+    ran = ML.jobs.create_or_update(distributed())
+    same(finished(ML, ran.name), "Completed")
+    ML.jobs.download(ran.name, output_name="o", download_path=WORK / "ranks")
+    same(texts(WORK / "ranks" / "named-outputs" / "o"), {"0": "3\n", "1": "3\n", "2": "3\n"})
+    with refused(HttpResponseError, "pytorch, mpi and tensorflow"):
+        ML.jobs.create_or_update(plain("true", distribution={"type": "ray", "port": 6379}))
+
+
+def check_a_command_installs_what_it_needs() -> None:
+    touch = "touch $(python -c 'import sys; print(sys.prefix)')/x"
+    made = ML.jobs.create_or_update(plain(f"which python pip && pip list && {touch}"))
+    same(finished(ML, made.name), "Completed")
 
 
 SCORE = (
