@@ -179,6 +179,17 @@ def test_a_package_that_cannot_be_had_fails_by_name_and_leaves_nothing(
     assert list((tmp_path / "root" / "envs").iterdir()) == []
 
 
+def test_a_first_try_that_a_second_makes_good_is_a_note_in_the_log_and_no_error(
+    environments: Environments, wheels: Path
+) -> None:
+    make_sdist(wheels, "nosy", "1.0", backend=_NOSY_BACKEND.format(secret="/nonexistent"))
+    lines: list[str] = []
+    environments.prepare(pip("nosy"), log=lines.append)
+    notes = [line for line in lines if line.startswith("note: wheels only did not do: ")]
+    assert notes and all("nosy" in note for note in notes)  # one for each interpreter that might have done
+    assert not [line for line in lines if "error" in line or "×" in line]
+
+
 def test_requirements_that_contradict_each_other_fail_with_both_names(environments: Environments) -> None:
     with pytest.raises(BuildFailed, match=r"beta.*alpha"):
         environments.prepare(pip("beta", "alpha==1.1"), log=quiet)

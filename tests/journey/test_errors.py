@@ -255,7 +255,8 @@ def test_an_environment_that_cannot_be_built_names_the_culprit_on_itself_and_on_
     followed = az.run("ml", "job", "stream", "-n", name)
     assert followed.code == 1
     assert az("ml", "job", "show", "-n", name)["status"] == "Failed"
-    says(followed.out + followed.err, "hopeless", "tabulate")
+    says(followed.err, f"Job {name} failed: Environment hopeless:1 of registry contoso: ", "tabulate==0.0.0.1")
+    assert followed.err.count("Environment hopeless:1") == 1
 
 
 def test_a_python_that_is_not_here_fails_and_says_which_there_are(az: CommandLine, tmp_path: Path) -> None:

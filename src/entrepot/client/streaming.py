@@ -165,16 +165,18 @@ def _ending(session: Session, target: Target, job: Mapping[str, Json]) -> str:
     message = str(error.get("message") or "it tells no reason")
     lines = ""
     if str(properties.get("jobType")).lower() != "pipeline":
-        lines = _last_lines(session, target, name)
+        lines = _last_lines(session, target, name, without=message)
     tail = "" if not lines or lines.strip() in message else f"\nIts last lines:\n{_indented(lines)}".rstrip()
     what, _, quoted = message.partition("\n")
     shown = f"\n{_indented(quoted)}".rstrip() if quoted else ""
     return f"Job {name} failed: {what}{shown}{tail}"
 
 
-def _last_lines(session: Session, target: Target, name: str) -> str:
+def _last_lines(session: Session, target: Target, name: str, *, without: str = "") -> str:
+    """Return the last lines of a log, but those that hold what is told already."""
     lines = str(_window(session, target, name, 0, 0)["text"]).rstrip().splitlines()
-    return "\n".join(lines[-LAST_LINES:]) + "\n" if lines else ""
+    shown = [line for line in lines[-LAST_LINES:] if not without or without not in line]
+    return "\n".join(shown) + "\n" if shown else ""
 
 
 def _indented(text: str) -> str:

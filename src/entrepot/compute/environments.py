@@ -120,15 +120,20 @@ class Environments:
             how = "wheels only" if extra else "building from source where needed"
             log(f"resolving for {interpreter.title}, {how}")
             target.unlink(missing_ok=True)
+            said: list[str] = []
             try:
                 uv.run("pip", "compile", str(source), "--output-file", str(target), "--python", str(interpreter.path),
                        *options, *extra, readable=_folders(interpreter), writes=target.parent,
-                       log=log)  # fmt: skip
+                       log=said.append if extra else log)  # fmt: skip
             except BuildFailed as error:
                 failure = failure or _told(error, interpreter)  # the first: what wheels alone could not give
-                if "not found in the package registry" in error.message:
-                    break  # no interpreter helps
+                if "not found in the package registry" in error.message:  # no interpreter helps
+                    _repeat(said, log)
+                    break
+                if extra:  # a further try follows, so that this is no error yet
+                    log(f"note: {how} did not do: {error.message}")
                 continue
+            _repeat(said, log)
             return interpreter, _read_plain(target)
         assert failure is not None
         raise failure
@@ -216,6 +221,11 @@ def _read_plain(file: Path) -> str:
 
 def _folders(interpreter: Interpreter) -> Sequence[Path]:
     return [interpreter.path.parent.parent]
+
+
+def _repeat(lines: Sequence[str], log: _Log) -> None:
+    for line in lines:
+        log(line)
 
 
 def _told(error: BuildFailed, interpreter: Interpreter) -> BuildFailed:

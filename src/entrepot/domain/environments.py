@@ -19,7 +19,7 @@ from entrepot.core.errors import BuildFailed, EntrepotError, Unavailable
 from entrepot.core.ids import AssetRef
 from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain.access import PUBLIC_REGISTRY
-from entrepot.domain.assets import sources
+from entrepot.domain.assets import reading, sources
 from entrepot.domain.assets.environment import DOCKERFILE, conda_of
 from entrepot.domain.hub import Hub
 from entrepot.store import snapshots
@@ -88,7 +88,7 @@ def ready(hub: Hub, document: Document, *, log: Log, backend: str = "") -> Prepa
             prepared = engine.prepare(_spec(hub, document, context), log=record.line)
         except BuildFailed as error:
             record.failed(error.message)
-            raise BuildFailed(f"{body['id']}: {error.message}", hint=error.hint) from error
+            raise BuildFailed(f"{_title(body)}: {error.message}", hint=error.hint) from error
         except Exception as error:
             record.failed(error.message if isinstance(error, EntrepotError) else str(error))
             raise
@@ -129,6 +129,15 @@ def _spec(hub: Hub, document: Document, folder: Path) -> EnvironmentSpec:
         context=context,
         dockerfile=build_properties.get("dockerfilePath") or DOCKERFILE,
     )
+
+
+def _title(body: Json) -> str:
+    """Return what the user calls an environment; one without a name is told by its image."""
+    ref = reading.ref_of(body)
+    if not body["properties"].get("isAnonymous"):
+        return f"Environment {ref.name}:{ref.version} of {ref.scope}"
+    image = body["properties"].get("image")
+    return f"The inline environment with image {image}" if image else "The inline environment with a build context"
 
 
 def _ignore(line: str) -> None:
