@@ -34,6 +34,10 @@ def test_a_template_is_foretold_deployed_told_exported_and_forgotten(az: Run, tm
     done = json.loads(ok(az, "deployment", "operation", "group", "list", "-g", "arm", "-n", "main"))
     assert [one["properties"]["provisioningState"] for one in done] == ["Succeeded"]
     assert json.loads(ok(az, "deployment", "group", "export", "-g", "arm", "-n", "main")) == TEMPLATE
+    for shown in (("list", "-g", "arm"), ("show", "-g", "arm", "-n", "main")):
+        head, _, row = ok(az, "deployment", "group", *shown, "-o", "table").splitlines()
+        assert head.split() == ["Name", "State", "Timestamp", "Mode"]
+        assert (row.split()[:2], row.split()[-1]) == (["main", "Succeeded"], "Incremental")
     late = az("deployment", "group", "cancel", "-g", "arm", "-n", "main")
     assert late.code == 1 and "has ended already" in late.err
     ok(az, "deployment", "group", "delete", "-g", "arm", "-n", "main")

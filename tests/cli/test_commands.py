@@ -231,6 +231,9 @@ def test_an_update_of_what_never_changes_is_refused(az: Run) -> None:
     changed = az("ml", "model", "update", *one, "--set", "tags.n=5", "description=new", "--stage", "Production").json
     assert (changed["tags"], changed["description"], changed["stage"]) == ({"n": "5"}, "new", "Production")
     assert az("ml", "model", "update", *one, "--remove", "tags.n").json["tags"] == {}
+    az("ml", "environment", "create", "-n", "fixed", "-v", "1", "--image", "docker.io/python", *CONTOSO)
+    told = az("ml", "environment", "update", *one, "--set", "nonsense=1").err
+    assert "'nonsense' of fixed:1 cannot change: of a version only description, tags, stage, properties can." in told
 
 
 def test_a_list_is_cut_where_the_line_says_without_a_word(az: Run) -> None:

@@ -82,7 +82,7 @@ def test_a_list_shows_the_columns_of_its_noun() -> None:
         "status": "Completed",
         "creation_context": {"created_at": "2026-11-23T10:00:00.1Z"},
     }
-    head, _, row = render(rows("job", [job]), form="table").splitlines()
+    head, _, row = render(rows("job list", [job]), form="table").splitlines()
     assert head.split() == ["Name", "Type", "Status", "Created_at"]
     assert row.split() == ["j", "command", "Completed", "2026-11-23", "10:00:00"]
 

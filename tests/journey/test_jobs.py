@@ -151,6 +151,7 @@ def test_cancel_ends_a_running_job_with_its_processes(az: CommandLine, tmp_path:
         if file.exists() and b"sleep\x00987654" in _read_or_nothing(file)
     ]
     assert alive == []
+    assert f"Job {name} had ended already: it is Canceled." in az.run("ml", "job", "cancel", "-n", name).err
 
 
 def _read_or_nothing(file: Path) -> bytes:

@@ -89,10 +89,10 @@ def _command(command: parser.Command, rest: list[str], behind: list[str], consol
     finally:
         call.close()
     form = options.output or configuration.get("core", "output") or "json"
-    if form == "table" and query is None and call.verb == "list":
+    if form == "table" and query is None:
         from entrepot.cli.columns import rows
 
-        value = rows(call.command.name.rpartition(" ")[0], value)
+        value = rows(call.command.name, value)
     _print(value, query, form)
     return 0
 

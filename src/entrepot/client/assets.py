@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 PLURALS = {"model": "models", "environment": "environments", "component": "components", "data": "data",
            "deployment-template": "deploymenttemplates"}  # fmt: skip
 VIEW_TYPES = {(False, False): "ActiveOnly", (True, False): "All", (False, True): "ArchivedOnly"}
-MUTABLE = {"description": "description", "tags": "tags", "stage": "stage", "properties": "properties",
-           "default_deployment_template": "defaultDeploymentTemplate",
-           "allowed_deployment_templates": "allowedDeploymentTemplates"}  # fmt: skip
+MUTABLE = {"description": "description", "tags": "tags", "stage": "stage", "properties": "properties"}
+TEMPLATES = {
+    "default_deployment_template": "defaultDeploymentTemplate",
+    "allowed_deployment_templates": "allowedDeploymentTemplates",
+}
+"""What may change of models only."""
 DERIVED = ("creation_context", "provenance", "regions", "digest", "id", "resourceGroup")
 
 
@@ -78,16 +81,17 @@ def update(
     """PUT the version with what changed in its view (`entity`). Raises Failure for fields that never change."""
     before = asset_views.view(plural, document)
     changed = [name for name in {**before, **entity} if before.get(name) != entity.get(name) and name not in DERIVED]
-    fixed = sorted(name for name in changed if name not in MUTABLE)
+    mutable = MUTABLE | TEMPLATES if plural == "models" else MUTABLE
+    fixed = sorted(name for name in changed if name not in mutable)
     name, version = asset_views.name_and_version(document)
     if fixed:
         raise Failure(
-            f"{fixed[0]!r} of {name}:{version} cannot change: of a version only {', '.join(MUTABLE)} can.",
+            f"{fixed[0]!r} of {name}:{version} cannot change: of a version only {', '.join(mutable)} can.",
             hint="create a new version",
         )
     properties = {**document["properties"]}
     for field in changed:
-        properties[MUTABLE[field]] = _texts(entity.get(field))
+        properties[mutable[field]] = _texts(entity.get(field))
     return session.put(target.version(plural, name, version), {"properties": properties})
 
 

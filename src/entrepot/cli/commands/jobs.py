@@ -109,8 +109,12 @@ def stream(call: Call) -> None:
 
 
 def cancel(call: Call) -> None:
-    """End a job."""
-    jobs.cancel(call.session, call.workspace(), str(call.text("name")))
+    """End a job; one that has ended stays as it is, and is told so."""
+    target, name = call.workspace(), str(call.text("name"))
+    status = jobs.get(call.session, target, name)["properties"]["status"]
+    jobs.cancel(call.session, target, name)
+    if status in job_views.TERMINAL:
+        call.console.note(f"Job {name} had ended already: it is {status}.")
 
 
 def archive(call: Call) -> None:
