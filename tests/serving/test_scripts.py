@@ -80,6 +80,15 @@ def test_an_exception_is_a_model_error_that_the_log_tells_of(serve: Serve) -> No
     assert host.call("GET", "/").status == 200
 
 
+def test_a_script_that_calls_exit_fails_that_request_and_not_the_next(serve: Serve) -> None:
+    host = serve("import sys\ndef init(): pass\ndef run(data): sys.exit(3) if data == 'go' else None")
+    reply = host.call(body="go")
+    assert (reply.status, reply.headers["x-ms-run-function-failed"]) == (424, "True")
+    assert "SystemExit: 3" in host.log
+    assert host.call(body="stay").status == 200
+    assert host.call("GET", "/load").json["under_way"] == 0
+
+
 def test_a_value_that_json_cannot_hold_says_so_in_the_log(serve: Serve) -> None:
     host = serve("def init(): pass\ndef run(data): return object()")
     assert host.call(body="{}").status == 424

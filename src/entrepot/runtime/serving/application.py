@@ -35,6 +35,7 @@ _KNOWN = frozenset((KEY_HEADER, b"x-request-id", b"x-ms-request-id", b"x-ms-clie
 REMEMBERED = frozenset((KEY_HEADER, b"x-request-id"))  # all known headers that a head in `heads` may have
 _LONG = frozenset((b"expect", b"upgrade", b"transfer-encoding"))
 _LONGEST_ID = 100
+_RAISED = (Exception, SystemExit)  # a script that calls exit() for one request fails that request, not the next ones
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 _FAILED = (b"x-ms-run-function-failed", b"True")
 _VALUES = frozenset((dict, list, str, int, float, bool))  # what run() returns mostly, and JSON holds
@@ -157,7 +158,7 @@ class Application:
             self._collecting.request(scope, body, extra[0][1])
         try:
             result = self._scorer.call(scope, body)
-        except Exception as error:
+        except _RAISED as error:
             result = _failed(error)
         return self._outcome(result, extra, began)
 
@@ -168,7 +169,7 @@ class Application:
         try:
             result = self._scorer.call(scope, body)
             found = encoded(result) if type(result) in _VALUES else None
-        except Exception as error:
+        except _RAISED as error:
             result, found = _failed(error), None
         if found is None:
             known = {b"x-request-id": request_id} if request_id else {}
@@ -188,7 +189,7 @@ class Application:
             return functools.partial(self._later, result, extra, began)
         try:
             answer = of_result(result)
-        except Exception as error:
+        except _RAISED as error:
             answer = _failed(error)
         answer = self._dressed(answer, extra, began)
         if answer.stream is not None:
@@ -201,7 +202,7 @@ class Application:
             if not isinstance(result, Answer):
                 try:
                     answer = of_result(await result)
-                except Exception as error:
+                except _RAISED as error:
                     answer = _failed(error)
                 result = self._dressed(answer, extra, began)
             await self._give(result, receive, send)
@@ -277,7 +278,7 @@ class Application:
             if hasattr(result, "__await__"):
                 result = await result
             return of_result(result)
-        except Exception as error:
+        except _RAISED as error:
             return _failed(error)
 
     async def _stream(self, receive: Receive, send: Send, answer: Answer) -> None:
@@ -333,7 +334,7 @@ class Application:
         row[UNDER_WAY] = self._under_way
 
 
-def _failed(error: Exception) -> Answer:
+def _failed(error: BaseException) -> Answer:
     """Return the answer for whatever a user's code raised; the log gets the trace."""
     if not isinstance(error, InputError):
         traceback.print_exc()
