@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from entrepot.core.errors import InvalidRequest
 from entrepot.core.ids import RegistryScope, WorkspaceScope
 from entrepot.domain import registries, workspaces
 from entrepot.domain.endpoints import endpoints
 from entrepot.domain.endpoints.places import DeploymentRef, EndpointRef
-from entrepot.server.gateway import process
+from entrepot.server.gateway import process, rendering
 from entrepot.server.gateway.gateway import Gateway, open_gateway
 from entrepot.server.tls import TlsFiles, ensure_certificate
 from entrepot.testing.hub import OWNER, close_hub, make_hub
@@ -325,6 +326,26 @@ def test_browsers_of_named_origins_may_call_and_others_may_not(site: Site, taxi:
     assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
     stranger = site.ask(taxi, headers={**asked, "Origin": "https://evil.example.com"}, method="OPTIONS", key=None)
     assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_without_public_access_only_private_networks_are_answered(
+    site: Site, taxi: EndpointRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, closed = site.house.hub, {"properties": {"publicNetworkAccess": "disabled"}}
+    assert endpoints.patch(hub, OWNER, taxi, closed).body["properties"]["publicNetworkAccess"] == "Disabled"
+    site.followed()
+    assert site.ask(taxi).status == 200
+    monkeypatch.setattr(rendering, "PRIVATE", ("^10%.",))  # so that loopback passes for the world outside
+    endpoints.patch(hub, OWNER, taxi, {"tags": {"a": "b"}})
+    site.followed()
+    refused = site.ask(taxi)
+    assert (refused.status, refused.json["error"]["code"]) == (403, "PublicNetworkAccessDisabled")
+    assert site.ask(taxi, headers={"x-forwarded-for": "10.0.0.1"}).status == 403
+    endpoints.patch(hub, OWNER, taxi, {"properties": {"publicNetworkAccess": "Enabled"}})
+    site.followed()
+    assert site.ask(taxi).status == 200
+    with pytest.raises(InvalidRequest, match="Enabled or Disabled"):
+        endpoints.patch(hub, OWNER, taxi, {"properties": {"publicNetworkAccess": "off"}})
 
 
 def test_large_bodies_pass_and_larger_ones_are_refused(site: Site, taxi: EndpointRef) -> None:

@@ -49,10 +49,18 @@ def endpoint_properties(given: Mapping[str, Json], before: Mapping[str, Json], s
         "authMode": mode,
         "scoringUri": f"{SCORE_ORIGIN}/{slug}/score",
         "swaggerUri": f"{SCORE_ORIGIN}/{slug}/swagger.json",
-        "publicNetworkAccess": kept.get("publicNetworkAccess") or "Enabled",
+        "publicNetworkAccess": _access(kept.get("publicNetworkAccess") or "Enabled"),
         "properties": kept.get("properties") or {},
         "provisioningState": SUCCEEDED,
     }
+
+
+def _access(given: Json) -> str:
+    if str(given).lower() not in ("enabled", "disabled"):
+        raise InvalidRequest(
+            f"publicNetworkAccess is {given!r}: it must be Enabled or Disabled", target="publicNetworkAccess"
+        )
+    return str(given).capitalize()
 
 
 def deployment_properties(given: Mapping[str, Json]) -> dict[str, Json]:
@@ -127,7 +135,7 @@ def request_settings(given: Json) -> dict[str, Json]:
             f"requestSettings.maxConcurrentRequestsPerInstance must be a number from 1: got {concurrency!r}",
             target="requestSettings.maxConcurrentRequestsPerInstance",
         )
-    read_duration(settings["maxQueueWait"])
+    _require_time(settings["maxQueueWait"], "requestSettings.maxQueueWait", least=0)
     return settings
 
 
@@ -135,11 +143,21 @@ def probe(given: Json, field: str) -> dict[str, Json]:
     """Return a probe with its defaults. Raises InvalidRequest that names the field."""
     probe = _PROBE | {name: value for name, value in given.items() if value is not None}
     for name in _PROBE_DURATIONS:
-        read_duration(probe[name])
+        _require_time(probe[name], f"{field}.{name}", least=0 if name == "initialDelay" else 0.001)
     for name in ("successThreshold", "failureThreshold"):
         if isinstance(probe[name], bool) or not isinstance(probe[name], int) or probe[name] < 1:
             raise InvalidRequest(f"{field}.{name} must be a number from 1: got {probe[name]!r}", target=field)
     return probe
+
+
+def _require_time(value: Json, field: str, *, least: float) -> None:
+    """Raise InvalidRequest that names the field for what is no time of so many seconds at least."""
+    try:
+        seconds = read_duration(value)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{field}: {error.message}", target=field) from error
+    if seconds is None or isinstance(value, bool) or not least <= seconds < float("inf"):
+        raise InvalidRequest(f"{field} must be a time from {least:g} s on: got {value!r}", target=field)
 
 
 def _scale_settings(given: Json) -> dict[str, Json]:
@@ -158,7 +176,7 @@ def _scale_settings(given: Json) -> dict[str, Json]:
             f"scaleSettings needs 0 <= minInstances <= maxInstances and maxInstances >= 1: got {low!r} and {high!r}",
             target="scaleSettings",
         )
-    read_duration(settings["pollingInterval"])
+    _require_time(settings["pollingInterval"], "scaleSettings.pollingInterval", least=0.001)
     return settings | {"scaleType": "TargetUtilization"}
 
 

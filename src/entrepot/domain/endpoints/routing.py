@@ -49,6 +49,7 @@ class EndpointRoute:
     deployments: tuple[DeploymentRoute, ...]
     sticky: str = ""
     cors: Mapping[str, Json] = field(default_factory=dict)
+    is_private: bool = False  # answers callers of private networks only
 
 
 def any_endpoint(hub: Hub) -> bool:
@@ -89,6 +90,7 @@ def endpoint_route(hub: Hub, document: Document) -> EndpointRoute | None:
         deployments=tuple(_deployment(hub, found) for found in endpoints.deployments_of(hub, ref)),
         sticky=(properties.get("sticky") or {}).get("header", ""),
         cors=properties.get("cors") or {},
+        is_private=properties.get("publicNetworkAccess") == "Disabled",
     )
 
 

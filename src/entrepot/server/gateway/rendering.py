@@ -31,6 +31,11 @@ _CLUSTER_TYPE = f"{_TYPE}.config.cluster.v3.Cluster"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _WAKING_S = 180.0
 _PATHS = (("score", "/score"), ("swagger.json", "/swagger.json"), ("", "/"))
+PRIVATE = (
+    r"^127%.", r"^10%.", r"^192%.168%.", r"^169%.254%.", r"^172%.1[6-9]%.", r"^172%.2%d%.", r"^172%.3[01]%.",
+    r"^%[::1%]", r"^%[f[cd]%x%x:", r"^%[fe[89ab]%x:",
+)  # fmt: skip
+"""Loopback, the networks of RFC 1918, link-local and unique local addresses, as Lua patterns of Envoy's `IP:port`."""
 _UNSENT = "connect-failure,reset-before-request"
 _PLENTY = 1_000_000
 _IDLE_S = 30  # below the replica hosts' own, so that no request meets a connection that is just being closed
@@ -126,6 +131,7 @@ def _facts(endpoint: EndpointRoute) -> dict[str, Json]:
         "names": {deployment.name.lower(): deployment.name for deployment in endpoint.deployments},
         "traffic": [{"name": name, "percent": percent} for name, percent in sorted(endpoint.traffic.items())],
     }
+    facts |= {"networks": list(PRIVATE)} if endpoint.is_private else {}
     return facts | ({"sticky": endpoint.sticky} if endpoint.sticky else {})
 
 

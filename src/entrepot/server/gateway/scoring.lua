@@ -151,10 +151,22 @@ local function picked(endpoint, headers)
   end
 end
 
+local function is_within(networks, address)
+  local plain = string.gsub(address, "^%[::ffff:([%d%.]+)%]", "%1")
+  for _, pattern in ipairs(networks) do
+    if string.find(plain, pattern) then return true end
+  end
+  return false
+end
+
 function envoy_on_request(handle)
   local endpoint = handle:virtualHost():metadata():get("endpoint")
   if endpoint == nil then
     refuse(handle, "404", "NotFound", "There is no endpoint at this address")
+    return
+  end
+  if endpoint.networks and not is_within(endpoint.networks, handle:streamInfo():downstreamDirectRemoteAddress()) then
+    refuse(handle, "403", "PublicNetworkAccessDisabled", "This endpoint answers private networks only")
     return
   end
   if not may_call(handle, endpoint, handle:headers():get("authorization")) then return end
