@@ -76,6 +76,10 @@ def test_an_endpoint_is_deployed_scored_shifted_and_deleted(az: Run, tmp_path: P
     )  # fmt: skip
     assert second.code == 0, second.err
     named = az("ml", "online-endpoint", "invoke", "-n", "testep1", "-d", "green", "--request-file", "request.json")
+    (tmp_path / "bad.json").write_text("{}")
+    failed = az("ml", "online-endpoint", "invoke", "-n", "testep1", "-d", "green", "-r", "bad.json")
+    assert "unexpected error occurred in scoring script" in failed.err
+    assert "hint: entrepot ml online-deployment get-logs -e testep1 -n green has the trace" in failed.err
     assert json.loads(named.json) == {"sum": 6, "word": "second"}
     shifted = az("ml", "online-endpoint", "update", "--name", "testep1", "--traffic", "blue=0 green=100")
     assert shifted.json["traffic"] == {"blue": 0, "green": 100}

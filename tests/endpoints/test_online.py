@@ -117,10 +117,15 @@ def test_a_deployment_is_creating_until_all_its_replicas_are_ready(house: House)
     assert house.state(blue) == "Creating"
     assert body_of(house, endpoint)["properties"]["traffic"] == {"blue": 0}
     house.serve(blue, id="r1")
+    house.replica(blue, "r2", "Starting", address="127.0.0.1:9")
     assert house.state(blue) == "Creating"
-    assert operations.get(house.hub, OWNER, written.operation).body["status"] == "InProgress"
+    told = operations.get(house.hub, OWNER, written.operation).body
+    assert told["status"] == "InProgress"
+    assert told["properties"]["progress"].startswith("1 of 2 replicas serve; 1 loading the model")
+    assert deployments.get(house.hub, OWNER, blue).body["entrepot"]["progress"] == told["properties"]["progress"]
     house.serve(blue, id="r2")
     assert house.state(blue) == "Succeeded"
+    assert "progress" not in deployments.get(house.hub, OWNER, blue).body["entrepot"]
     assert operations.get(house.hub, OWNER, written.operation).body["status"] == "Succeeded"
 
 

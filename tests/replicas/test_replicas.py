@@ -81,7 +81,8 @@ def test_a_new_generation_that_fails_leaves_the_old_one_serving_and_tells_why(fl
     fleet.until(lambda: fleet.status(key).error, what="the error", key=key)
     found = fleet.status(key)
     assert found.ready == 0 and "ValueError: bad weights" in (found.error or "")
-    assert "exit code 3" in (found.error or "")
+    assert "could not be loaded (exit code 3)" in (found.error or "")
+    assert (found.error or "").count("ValueError: bad weights") == 1, "of the last start only"
     assert fleet.ask(old)[0] == "old"
     fleet.change(key, generation(3, resolved=resolved_with(fleet, "mended")))
     fleet.until(lambda: fleet.status(key).ready == 1, what="the mended generation", key=key)

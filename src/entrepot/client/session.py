@@ -204,7 +204,8 @@ class Session:
             status = state.get("status", "Succeeded")
             if status in FINAL:
                 break
-            pause = self._pause(pause, answer, status)
+            progress = (state.get("properties") or {}).get("progress")
+            pause = self._pause(pause, answer, f"{status}: {progress}" if progress else status)
         if status != "Succeeded":
             error = state.get("error") or {"code": status, "message": f"The operation ended as {status}."}
             raise _failure_from({"error": error}, answer.status, answer.body.decode("utf-8", "replace"))

@@ -61,6 +61,16 @@ def ended(hub: Hub, name: str, *, error: Json = None) -> Put | None:
     return Put(document.key, body, match=document.revision)
 
 
+def under_way(hub: Hub, name: str, *, progress: str) -> Put | None:
+    """Return the change that says how far an operation is; None when there is none, or it has ended."""
+    document = hub.documents.get(f"{_KEY}/{name}")
+    if document is None or document.body["status"] != IN_PROGRESS:
+        return None
+    body = document.body
+    body["properties"]["progress"] = progress
+    return Put(document.key, body, match=document.revision)
+
+
 def get(hub: Hub, principal: Principal, name: str) -> Document:
     """Return an operation to whoever started it; its name is a secret GUID. Raises NotFound."""
     document = _find(hub, name)

@@ -61,6 +61,7 @@ def deployment_view(document: Mapping[str, Json]) -> dict[str, Json]:
         "properties": extras,
         "provisioning_state": properties.get("provisioningState"),
         "error": ours.get("error"),
+        "progress": ours.get("progress"),
         "tags": document.get("tags") or {},
         **settings(properties),
         "creation_context": creation_context(document.get("systemData")),

@@ -7,7 +7,7 @@ from entrepot.domain.endpoints import bodies, endpoints, replicas, rollouts
 from entrepot.domain.endpoints.announcements import gateways_changed
 from entrepot.domain.endpoints.places import DeploymentRef, deployment_of
 from entrepot.domain.hub import Hub
-from entrepot.domain.operations import ended
+from entrepot.domain.operations import ended, under_way
 from entrepot.store.documents import Change, Delete, Document, Put, Unlink, Work
 
 Json = Any
@@ -37,12 +37,24 @@ def _follow(hub: Hub, document: Document) -> None:
         _end(hub, document, bodies.SUCCEEDED)
     elif summary.error is not None:
         _end(hub, document, bodies.FAILED, error=summary.error)
+    elif summary.progress != document.body["entrepot"].get("progress"):
+        _tell(hub, document, summary.progress)
+
+
+def _tell(hub: Hub, document: Document, progress: str) -> None:
+    """Write down how far a deployment is, for whoever looks at it or waits for its operations."""
+    body = document.body
+    body["entrepot"]["progress"] = progress
+    names = body["entrepot"].get("operations", [])
+    told = [put for name in names if (put := under_way(hub, name, progress=progress)) is not None]
+    hub.documents.commit([Put(document.key, body, match=document.revision, facets=None), *told])
 
 
 def _end(hub: Hub, document: Document, state: str, *, error: str = "") -> None:
     body = document.body
     body["properties"]["provisioningState"] = state
     names = body["entrepot"].pop("operations", [])
+    body["entrepot"].pop("progress", None)
     if error:
         body["entrepot"]["error"] = error
     ends = _ended(hub, names, {"code": "DeploymentFailed", "message": error} if error else None)

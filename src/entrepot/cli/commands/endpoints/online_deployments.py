@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Json = Any
 
 _READ_ONLY = ("id", "name", "resourceGroup", "endpoint_name", "provisioning_state", "creation_context", "location",
-              "type", "error", "rollout_status")  # fmt: skip
+              "type", "error", "progress", "rollout_status")  # fmt: skip
 
 
 def create(call: Call) -> Json:
@@ -106,6 +106,10 @@ def _put(call: Call, document: Document, name: str) -> Json:
     data, warnings = check(document, ONLINE_DEPLOYMENT)
     publisher = Publisher(call.session, call.workspace(), lambda label: watched(call, label))
     publisher.warnings.extend(warnings)
+    if str(data.get("egress_public_network_access") or "enabled").lower() != "enabled":
+        call.console.warn(
+            "egress_public_network_access is kept, not enforced: replicas reach what the server does."
+        )
     location = str(call.session.get(_endpoint(call, data["endpoint_name"]))["location"])  # before anything is uploaded
     body = deployment_body(publisher, document, data, location=location)
     for warning in publisher.warnings:

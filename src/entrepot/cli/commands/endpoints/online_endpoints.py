@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from entrepot.cli.call import Call
+    from entrepot.client.connection import Answer
+    from entrepot.client.failures import ServiceFailure
 
     Json = Any
 
@@ -84,7 +86,7 @@ def delete(call: Call) -> None:
 def invoke(call: Call) -> Json:
     """Send a request to an endpoint, as its callers do, and return the answer's text."""
     from entrepot.client.connection import Connection
-    from entrepot.client.failures import Failure, ServiceFailure
+    from entrepot.client.failures import Failure
 
     tell_local(call)
     path = call.file("request_file")
@@ -106,9 +108,20 @@ def invoke(call: Call) -> Json:
         connection.close()
     text = answer.body.decode("utf-8", "replace")
     if answer.status >= 400:
-        reason = answer.headers.get("ms-azureml-model-error-reason") or _message(text)
-        raise ServiceFailure(f"The endpoint answered {answer.status}: {reason}", status=answer.status, body=text)
+        raise _refused(call, answer, text)
     return text
+
+
+def _refused(call: Call, answer: Answer, text: str) -> ServiceFailure:
+    """Return what is to be told of an answer that is no success; of a model's, where to find out more."""
+    from entrepot.client.failures import ServiceFailure
+
+    message, hint = f"The endpoint answered {answer.status}: {_message(text)}", ""
+    if "ms-azureml-model-error-statuscode" in answer.headers:
+        message += f" (the model answered {answer.headers['ms-azureml-model-error-statuscode']})"
+        deployment = answer.headers.get("azureml-model-deployment")
+        hint = f"entrepot ml online-deployment get-logs -e {call.text('name')} -n {deployment} has the trace"
+    return ServiceFailure(message, status=answer.status, body=text, hint=hint)
 
 
 def get_credentials(call: Call) -> Json:
@@ -158,9 +171,10 @@ def _message(text: str) -> str:
     import json
 
     try:
-        return str(json.loads(text)["error"]["message"])
+        told = json.loads(text)
+        return str(told["error"]["message"] if "error" in told else told["message"])
     except (ValueError, KeyError, TypeError):
-        return text[:500]
+        return text[:500] or "without a word"
 
 
 def _checked(call: Call, document: Any) -> dict[str, Json]:

@@ -27,12 +27,12 @@ def logs(hub: Hub, deployment_key: str, *, tail: int, container: str = SERVER) -
     return "\n\n".join(parts) + "\n" if parts else "There is no replica\n"
 
 
-def last_lines(file: Path, count: int) -> str:
-    """Return the last lines of a file; '' when there is none."""
+def last_lines(file: Path, count: int, *, start: int = 0) -> str:
+    """Return the last lines of a file, of what it has from byte `start` on; '' when there is none."""
     try:
         with file.open("rb") as reading:
             size = reading.seek(0, 2)
-            reading.seek(max(0, size - _MOST_BYTES))
+            reading.seek(max(0, size - _MOST_BYTES, start if start <= size else 0))
             text = reading.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return ""

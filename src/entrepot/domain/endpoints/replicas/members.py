@@ -33,6 +33,7 @@ _GLANCE_S = 0.25
 _LOG_BYTES, _LOG_KEPT = 64 << 20, 4 << 20
 _PART_S = 2.0  # what is still asked when the server ends was not asked through the gateway
 _JOIN_S = 3.0
+_LOAD_FAILED = 3  # with which replica hosts end when the model cannot be loaded
 _LEAVE_S = 2.0  # gateways follow a new address within this
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Member:
         self._retire_after_s = 0.0
         self._listener: socket.socket | None = None
         self._attempt = _last_attempt(folder)
+        self._log_start = 0  # of the latest start's lines
         self._has_served = record.state in (records.READY, records.UNREADY, records.ASLEEP)
         self._thread: threading.Thread | None = None
         self.record = record
@@ -149,6 +151,7 @@ class Member:
             secret=self.record.secret, folder=self._folder, attempt=self._attempt,
         )  # fmt: skip
         address, now = probes.address_of(self._listener), self._hub.clock.now()
+        self._log_start = _size_of(self._folder / "log.txt")
         self._move(records.STARTING, address=address, wakes=self._has_served, started=now)
         self._backend.launch(replace(launch, listener=self._listener))
 
@@ -246,8 +249,10 @@ class Member:
             return
         restarts = self.record.restarts + 1
         reason = status.reason or f"exit code {status.exit_code}"
+        if status.exit_code == _LOAD_FAILED and not self._has_served:
+            reason = f"the model could not be loaded ({reason})"
+        lines = last_lines(self._folder / "log.txt", ERROR_LINES, start=self._log_start)
         self._note(f"entrepot: the replica ended: {reason}")
-        lines = last_lines(self._folder / "log.txt", ERROR_LINES)
         error = f"The replica ended: {reason}. The last lines of its log:\n{lines}"
         is_failed = restarts >= _CRASHES and (not self._has_served or restarts >= 2 * _CRASHES)
         if is_failed or not self._has_served:
@@ -361,6 +366,10 @@ def shorten(file: Path) -> None:
             log_file.write(kept)
     except OSError:
         return
+
+
+def _size_of(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _last_attempt(folder: Path) -> int:

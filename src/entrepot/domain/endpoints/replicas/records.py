@@ -4,7 +4,8 @@
 follow it. `secret` is what the gateway shows to the replica; it is never answered to anyone.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +20,10 @@ SERVING = (READY, ASLEEP)
 """States in which a replica counts as serving: one that is asleep wakes by the request."""
 
 _MOST = 1000
+_TOLD = {
+    PREPARING: "preparing environment, model and code (get-logs --container storage-initializer tells how far)",
+    STARTING: "loading the model (get-logs tells what it prints)", FAILED: "failed, tried again", UNREADY: "not ready",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,14 @@ class Summary:
     error: str | None
     left: int
     """Replicas of any generation that still exist."""
+    states: Mapping[str, int] = field(default_factory=dict)
+    """How many replicas of the current generation are in each state."""
+
+    @property
+    def progress(self) -> str:
+        """In words, for whoever waits."""
+        others = ", ".join(f"{count} {_TOLD.get(state, state)}" for state, count in sorted(self.states.items()))
+        return f"{self.ready} of {self.wanted} replicas serve" + (f"; {others}" if others else "")
 
 
 def key_of(deployment_key: str, id: str) -> str:
@@ -110,7 +123,8 @@ def status(hub: Hub, deployment_key: str) -> Summary:
     current = [replica for replica in replicas if replica.generation == generation and replica.state != DRAINING]
     error = next((replica.error for replica in current if replica.state == FAILED), None)
     ready = sum(replica.is_serving for replica in current)
-    return Summary(ready, wanted, generation, error, len(replicas))
+    states = Counter(replica.state for replica in current if not replica.is_serving)
+    return Summary(ready, wanted, generation, error, len(replicas), states)
 
 
 def _replica(document: Document) -> Replica:
