@@ -2,6 +2,7 @@
 
 import pytest
 
+from entrepot.core.errors import InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, RegistryScope, WorkspaceScope
 from entrepot.core.nouns import COMPONENT, ENVIRONMENT, MODEL
 from entrepot.domain import lineage
@@ -36,6 +37,28 @@ def test_upstream_of_a_promoted_model_lead_the_workspace_the_job_and_the_data(
         (job, "used", f"{dev.arm_id}/data/taxi/versions/1"),
     ]
     assert lineage.edges(hub, OWNER, promoted, direction="downstream") == ()
+
+
+def test_an_id_is_found_as_anybody_spells_it_and_nothing_else_is(hub: Hub, dev: WorkspaceScope, promoted: str) -> None:
+    job = f"{dev.arm_id}/jobs/train"
+    for spelled in (job, job.replace("resourceGroups", "RESOURCEGROUPS").replace("/jobs/", "/Jobs/"), f"azureml:{job}"):
+        name, found = lineage.told(hub, OWNER, spelled, direction="downstream", depth=1)
+        assert name == job
+        assert {edge.relation for edge in found} == {"produced", "registered"}
+    assert lineage.told(hub, OWNER, promoted)[0] == promoted
+    nobody = Principal("nobody", "Nobody", OWNER.tenant)
+    for who, name in (
+        (OWNER, f"{dev.arm_id}/jobs/none"),
+        (OWNER, "words"),
+        (OWNER, ""),
+        (nobody, job),
+        (nobody, promoted),
+    ):
+        with pytest.raises(NotFound):
+            lineage.told(hub, who, name)
+    for wrong in ({"direction": "sideways"}, {"depth": 0}, {"depth": 101}):
+        with pytest.raises(InvalidRequest):
+            lineage.told(hub, OWNER, job, **wrong)
 
 
 def test_downstream_of_data_leads_to_the_promoted_model(hub: Hub, dev: WorkspaceScope, promoted: str) -> None:

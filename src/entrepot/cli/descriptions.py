@@ -37,6 +37,7 @@ NOUNS = {
     "ad": "person",
     "extension": "extension",
     "gateway": "gateway",
+    "lineage": "lineage",
     "group": "resource group",
     "operation": "operation",
     "provider": "resource provider",
@@ -102,6 +103,7 @@ GROUPS = {
     "down": "Stop the server.",
     "gateway": "Scoring gateways beside the server's own.",
     "extension": "The ml commands, which are built in here.",
+    "lineage": "What came from what.",
     "login": "Tell who you are: the owner of the home.",
     "logout": "Nothing to sign out of.",
     "provider": "The kinds of resources that the server makes.",
@@ -122,7 +124,7 @@ GROUPS = {
 }
 
 FRONT_PAGE = (
-    ("The server", ("up", "down", "status", "open", "gateway", "env", "run", "access", "audit", "secrets")),
+    ("The server", ("up", "down", "status", "open", "gateway", "env", "run", "access", "audit", "lineage", "secrets")),
     ("Machine learning", ("ml",)),
     ("As in az: who", ("account", "ad", "login", "logout", "role")),
     ("As in az: what", ("deployment", "group", "provider", "resource", "rest", "tag")),
@@ -188,6 +190,7 @@ COMMANDS = {
     "down": "Stop the server of this home, and wait until it has ended.",
     "gateway down": "Stop a gateway once it has answered what it was asked.",
     "gateway status": "Tell where a gateway answers.",
+    "lineage show": "Show what an asset, job, deployment or endpoint came from, and what came of it, nearest first.",
     "gateway up": "Start a scoring gateway that follows the server, and serves on while that is down.",
     "env": "Print the variables that point Azure's and MLflow's clients at the server: eval \"$(entrepot env)\".",
     "ad signed-in-user show": "Show your entry in the directory.",
@@ -299,6 +302,8 @@ OPTIONS = {
     "--headers": "Headers as name=value pairs or JSON.",
     "--help": "Show this help.",
     "--home": "Home of the server. Default: ENTREPOT_HOME, or ~/.entrepot.",
+    "--depth": "How many steps to go.",
+    "--direction": "Upstream: what it came from; downstream: what came of it.",
     "--authority": "PEM file by which the certificate of --server is checked. Default: the system's authorities.",
     "--key-file": "The server's keys/gateway.key. Default: that of this home.",
     "--server": "Address of the server to follow. Default: the server of this home, wherever it answers.",
@@ -357,6 +362,7 @@ EXAMPLES = {
     "ad sp create-for-rbac": (
         'entrepot ad sp create-for-rbac -n ci --role "AzureML Registry User" --scopes azureml://registries/contoso',
     ),
+    "lineage show": ("entrepot lineage show --id azureml://registries/contoso/models/taxi/versions/1",),
     "gateway up": (
         "entrepot gateway up --detach",
         "entrepot gateway up -n edge --host 0.0.0.0 --hostname score.contoso.com --https-port 443 --detach",

@@ -44,6 +44,7 @@ MODULES: dict[str, str] = {
     "resource": "arm.resources create delete list patch show tag update wait",
     "tag": "arm.tags create delete list update",
     "role": "access.roles create delete list show update",
+    "lineage": "access.lineage show",
     "audit": "access.trail export list trim verify",
     "secrets": "access.sealing rotate",
     "access": "access.questions check who-can",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from entrepot.core.errors import InvalidReference
+from entrepot.core.errors import InvalidReference, InvalidRequest, NotFound
 from entrepot.core.ids import AssetPointer, AssetRef, WorkspaceScope, parse_reference
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access
@@ -23,7 +23,11 @@ USED, PRODUCED, REGISTERED, SHARED, DEPLOYED = "used", "produced", "registered",
 _SOURCE_IS_LATER = frozenset({USED, DEPLOYED})
 """In these sentences the target was there first: a job comes after the data that it used."""
 
+BOTH = "both"
+DIRECTIONS = (BOTH, "upstream", "downstream")
+DEPTH, MOST_DEPTH = 10, 100
 _MOST_EDGES = 2000
+_READS = {"onlineendpoints": "onlineEndpoints/read", "batchendpoints": "batchEndpoints/read"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,52 @@ def deployed(server: str, thing: str) -> Link:
     return Link(server, DEPLOYED, thing)
 
 
-def edges(hub: Hub, principal: Principal, name: str, *, depth: int = 10, direction: str = "both") -> tuple[Edge, ...]:
+def told(
+    hub: Hub, principal: Principal, name: str, *, depth: int = DEPTH, direction: str = BOTH
+) -> tuple[str, tuple[Edge, ...]]:
+    """Return (the name as edges spell it, its edges) to a caller. `name`: an id as clients show it.
+
+    Raises InvalidRequest for a direction or depth that cannot be, NotFound for what is not there or may not be seen.
+    """
+    if direction not in DIRECTIONS:
+        raise InvalidRequest(f"direction is {direction!r}: it must be one of {', '.join(DIRECTIONS)}")
+    if not 1 <= depth <= MOST_DEPTH:
+        raise InvalidRequest(f"depth must be a number of steps from 1 to {MOST_DEPTH}: got {depth}")
+    key, spelled = _found(hub, name)
+    if key is None or not may_see(hub, principal, spelled):
+        raise NotFound(f"There is nothing of the id {name!r}", hint="ids are what show --query id prints")
+    return spelled, edges(hub, principal, spelled, depth=depth, direction=direction)
+
+
+def _found(hub: Hub, name: str) -> tuple[str | None, str]:
+    """Return (the key of the document that an id names or None, the id as it was given when that was made)."""
+    plain = name.strip().removeprefix("azureml:") if name.strip().lower().startswith("azureml:/sub") else name.strip()
+    key = _key_of(plain)
+    document = hub.documents.get(key) if key else None
+    return (document.key, str(document.body.get("id") or plain)) if document is not None else (None, plain)
+
+
+def _key_of(name: str) -> str | None:
+    try:
+        reference = parse_reference(name)
+    except InvalidReference:
+        reference = None
+    if isinstance(reference, AssetPointer) and reference.scope is not None and reference.version:
+        return AssetRef(reference.scope, reference.kind, reference.name, reference.version).key
+    parts = name.strip("/").split("/")
+    if len(parts) in (10, 12) and parts[0].lower() == "subscriptions" and parts[6].lower() == "workspaces":
+        kinds = [part.lower() if at % 2 == 0 else part for at, part in enumerate(parts[8:])]
+        return "/".join([WorkspaceScope(parts[1], parts[3], parts[7]).key, *kinds])
+    return None
+
+
+def edges(hub: Hub, principal: Principal, name: str, *, depth: int = DEPTH, direction: str = BOTH) -> tuple[Edge, ...]:
     """Return the edges within `depth` steps of an asset or job, nearest first.
 
     `direction`: `upstream` (what it came from), `downstream` (what came of it) or `both`. What the principal may not
     read is shown as `hidden` and not walked through.
     """
-    wanted = ("upstream", "downstream") if direction == "both" else (direction,)
+    wanted = ("upstream", "downstream") if direction == BOTH else (direction,)
     found: dict[tuple[str, str, str], Edge] = {}
     for way in wanted:
         _walk(hub, principal, name, way, depth, found)
@@ -120,7 +163,8 @@ def _place_of(name: str) -> tuple[str | None, str]:
         )
     parts = name.strip("/").split("/")
     if len(parts) > 7 and parts[0].lower() == "subscriptions" and parts[6].lower() == "workspaces":
-        return WorkspaceScope(parts[1], parts[3], parts[7]).key, f"{PROVIDER}/workspaces/jobs/read"
+        action = _READS.get(parts[8].lower() if len(parts) > 8 else "", "jobs/read")
+        return WorkspaceScope(parts[1], parts[3], parts[7]).key, f"{PROVIDER}/workspaces/{action}"
     return None, ""
 
 

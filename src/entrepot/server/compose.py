@@ -70,7 +70,7 @@ from entrepot.server.routes import (
 )
 from entrepot.server.routes.endpoints import gateway as gateway_routes
 from entrepot.server.routes.endpoints import online
-from entrepot.server.routes.governance import access, audit, secrets
+from entrepot.server.routes.governance import access, audit, lineage, secrets
 from entrepot.server.routes.resources import computes, connections, dependents, deployment_templates
 from entrepot.server.routing import Route, Router
 from entrepot.server.runfiles import identity_file, token_file
@@ -93,7 +93,7 @@ _JOB_TOKEN_S = 30 * 24 * 3600.0  # a job may run for weeks; its token ends with 
 FAMILIES = (
     metadata, identity, access, arm, deployments, registries, workspaces, assets, jobs, runhistory, mlflow,
     registered_models, schedules, operations, online, gateway_routes, extensions, batch_endpoints, openapi,
-    computes, connections, dependents, deployment_templates, audit, tags, secrets, monitoring,
+    computes, connections, dependents, deployment_templates, audit, tags, secrets, monitoring, lineage,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(
     replace(route, family=family.__name__.rpartition(".")[2]) for family in FAMILIES for route in family.ROUTES

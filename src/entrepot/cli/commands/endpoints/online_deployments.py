@@ -107,9 +107,7 @@ def _put(call: Call, document: Document, name: str) -> Json:
     publisher = Publisher(call.session, call.workspace(), lambda label: watched(call, label))
     publisher.warnings.extend(warnings)
     if str(data.get("egress_public_network_access") or "enabled").lower() != "enabled":
-        call.console.warn(
-            "egress_public_network_access is kept, not enforced: replicas reach what the server does."
-        )
+        call.console.warn("egress_public_network_access is kept, not enforced: replicas reach what the server does.")
     location = str(call.session.get(_endpoint(call, data["endpoint_name"]))["location"])  # before anything is uploaded
     body = deployment_body(publisher, document, data, location=location)
     for warning in publisher.warnings:
