@@ -118,6 +118,8 @@ def test_deployments_are_shown_and_changed(az: CommandLine) -> None:
     assert [found["name"] for found in az("ml", "batch-deployment", "list", *of)] == ["blue"]
     refused = az.run("ml", "batch-deployment", "update", "--name", "blue", *of, "--set", "model=azureml:other:1")
     assert "'model' of a batch deployment cannot be changed in place" in refused.err
+    wrong = az.refusal("ml", "batch-deployment", "update", "--name", "blue", *of, "--set", "output_action=all")
+    assert "field 'output_action': must be one of append_row, summary_only" in wrong
 
 
 def test_endpoints_are_shown_changed_and_deleted_with_their_deployments(az: CommandLine) -> None:
@@ -158,6 +160,17 @@ def test_mistakes_are_told(az: CommandLine, folder: Path) -> None:
         "model: azureml:scale:1\ncode_configuration: {code: ./}\n": "needs the field 'scoring_script'",
         "component: azureml:none:1\ntype: pipeline\n": "There is no component none:1",
     }
+    code = "code_configuration: {code: ./, scoring_script: score.py}"
+    whole = f"model: azureml:scale:1\n{code}\nenvironment: azureml:plain:1\n"
+    for more, told in {
+        "mini_batch_size: -3": "mini_batch_size must be a whole number from 1 on: got -3",
+        "error_threshold: -2": "error_threshold must be a whole number from -1 on",
+        "retry_settings: {timeout: 0}": "retry_settings.timeout must be a whole number from 1 on",
+        "retry_settings: {max_retries: -1}": "retry_settings.max_retries must be a whole number from 0 on",
+        "instance_count: 0": "resources.instance_count must be a whole number from 1 on",
+    }.items():
+        files[f"{whole}{more}\n"] = told
+    files[whole.replace("score.py", "none.py")] = "The code has no file 'none.py', which scoringScript names: it has"
     for text, told in files.items():
         (folder / "wrong.yml").write_text(f"name: red\nendpoint_name: scale-batch\n{text}")
         refused = az.run("ml", "batch-deployment", "create", "-f", folder / "wrong.yml")

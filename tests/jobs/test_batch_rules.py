@@ -111,6 +111,9 @@ def test_lineage_leads_from_the_job_over_the_deployment_to_the_model(house: Hous
     used = [(link.relation, link.target) for link in house.hub.documents.links(node["id"])]
     assert ("used", model_id) in used
     assert any(target.endswith("/in") for _, target in used)
+    deployments.delete(house.hub, OWNER, house.scope, "ep1", "d1")
+    left = lineage.edges(house.hub, OWNER, job.body["id"], direction="upstream", depth=1)
+    assert (job.body["id"], "used", model_id) in {(edge.source, edge.relation, edge.target) for edge in left}
 
 
 def test_a_deployed_model_may_be_deleted_when_its_deployment_is_gone(idle: House) -> None:

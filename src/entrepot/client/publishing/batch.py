@@ -58,8 +58,8 @@ def settings_body(settings: Mapping[str, Json], *, resources: Mapping[str, Json]
         sent["loggingLevel"] = str(sent["loggingLevel"]).capitalize()
     if "retrySettings" in sent:
         sent["retrySettings"] = _retries(sent["retrySettings"])
-    count = settings.get("instance_count") or resources.get("instance_count")
-    sent["resources"] = {**camel_fields(resources), **({"instanceCount": count} if count else {})}
+    count = settings.get("instance_count", resources.get("instance_count"))
+    sent["resources"] = {**camel_fields(resources), **({"instanceCount": count} if count is not None else {})}
     return sent
 
 

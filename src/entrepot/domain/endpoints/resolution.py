@@ -79,17 +79,23 @@ def _code(planner: Planner, given: Json, fields: dict[str, Json]) -> Document | 
     document = _document(planner, given.get("codeId"), CODE, "codeConfiguration.codeId")
     if document is None:
         raise InvalidRequest("codeConfiguration needs codeId, the code that was uploaded", target="codeConfiguration")
-    files = [entry.path for entry in sources.of_document(planner.hub, document).manifest.files]
-    wanted = script.removeprefix("./")
-    if wanted not in files:
-        scripts = sorted(path for path in files if path.endswith(".py"))
-        shown = ", ".join(scripts[:_SCRIPTS_SHOWN]) or "no Python file"
-        raise InvalidRequest(
-            f"The code has no file {script!r}, which scoringScript names: it has {shown}",
-            target="codeConfiguration.scoringScript",
-        )
+    wanted = script_in(planner.hub, document, script)
     fields["codeConfiguration"] = {**given, "codeId": document.body["id"], "scoringScript": wanted}
     return document
+
+
+def script_in(hub: Hub, code: Document, script: str) -> str:
+    """Return a scoring script's path in a code version. Raises InvalidRequest that says which scripts are there."""
+    files = [entry.path for entry in sources.of_document(hub, code).manifest.files]
+    wanted = script.removeprefix("./")
+    if wanted in files:
+        return wanted
+    scripts = sorted(path for path in files if path.endswith(".py"))
+    shown = ", ".join(scripts[:_SCRIPTS_SHOWN]) or "no Python file"
+    raise InvalidRequest(
+        f"The code has no file {script!r}, which scoringScript names: it has {shown}",
+        target="codeConfiguration.scoringScript",
+    )
 
 
 def _require_enough(model: Document | None, environment: Document | None, code: Document | None) -> None:

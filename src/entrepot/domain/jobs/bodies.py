@@ -112,6 +112,8 @@ def _written(submission: Submission, plan: Plan, body: dict[str, Json]) -> Itera
     job_id = records.arm_id(scope, name)
     if submission.invoked and not plan.path:
         yield Link(job_id, "used", submission.invoked["id"], {"role": "deployment"})
+        if "model" in submission.invoked:  # which is known of the job when its deployment is gone too
+            yield Link(job_id, "used", submission.invoked["model"], {"role": "model"})
     for role, target in sorted(set(_used(submission, plan))):
         yield Link(job_id, "used", target, {"role": role})
 

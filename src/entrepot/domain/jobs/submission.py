@@ -31,9 +31,10 @@ def submit(
 ) -> Document:
     """Submit a job from the `properties` of an ARM body; return the document, at revision 1 when the job is new.
 
-    `invoked` names the batch deployment that asks for the job: {"batchEndpoint", "batchDeployment", "id"}.
-    The same name with the same body again returns the job that is there. Raises AlreadyExists for another body, and
-    InvalidRequest, InvalidPipeline, InvalidExpression, NotFound, AccessDenied, RegistryRegionNotSupported.
+    `invoked` names the batch deployment that asks for the job: {"batchEndpoint", "batchDeployment", "id"}, and its
+    "model" if it has one. The same name with the same body again returns the job that is there. Raises AlreadyExists
+    for another body, and InvalidRequest, InvalidPipeline, InvalidExpression, NotFound, AccessDenied,
+    RegistryRegionNotSupported.
     """
     check_job_name(name)
     scope = _spelled(hub, scope)

@@ -61,10 +61,11 @@ def update(call: Call) -> Json:
     """Change the settings, texts and tags of a deployment; a file replaces it."""
     import copy
 
-    from entrepot.client import overrides
+    from entrepot.client import files, overrides
     from entrepot.client.failures import Failure, UsageFailure
     from entrepot.client.publishing.batch import settings_body
     from entrepot.client.schemas.batch import SETTINGS
+    from entrepot.client.schemas.checks import check, fields
 
     if call.text("file"):
         return create(call)
@@ -84,7 +85,8 @@ def update(call: Call) -> Json:
             "settings": entity["settings"],
         }
     else:
-        settings = {name: entity[name] for name in SETTINGS if entity.get(name) is not None}
+        given = {name: entity[name] for name in SETTINGS if entity.get(name) is not None}
+        settings = check(files.Document(given, path=None, lines={}, texts={}), fields(SETTINGS, what="settings"))[0]
         properties |= settings_body(settings, resources=entity.get("resources") or {})
     properties |= {name: entity.get(name) for name in ("description", "properties")}
     body = {"tags": entity.get("tags") or {}, "properties": properties}

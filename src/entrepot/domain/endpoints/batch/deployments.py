@@ -4,6 +4,7 @@ A deployment keeps what its jobs are made of, so that an invocation resolves not
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from entrepot.core.errors import InvalidRequest, NotFound
@@ -12,6 +13,7 @@ from entrepot.core.nouns import CODE, ENVIRONMENT
 from entrepot.core.nouns import MODEL as MODEL_KIND
 from entrepot.domain import access, audit, lineage
 from entrepot.domain.concurrency.retries import settled
+from entrepot.domain.endpoints import resolution
 from entrepot.domain.endpoints.batch import endpoints, places, scoring
 from entrepot.domain.endpoints.batch.settings import read_model, with_defaults
 from entrepot.domain.hub import Hub, Principal
@@ -148,6 +150,8 @@ def _resolved(
     planner = Planner(hub, principal, scope)
     model = planner.resolve(settings.model, MODEL_KIND, scope, where="the deployment")
     code = planner.resolve(settings.code, CODE, scope, where="the deployment") if settings.code else None
+    if code is not None and settings.script:
+        settings = replace(settings, script=resolution.script_in(hub, code, settings.script))
     is_mlflow = model.body["properties"].get("modelType") == "mlflow_model"
     if code is None and not is_mlflow:
         raise InvalidRequest(

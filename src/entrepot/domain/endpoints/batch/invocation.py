@@ -70,6 +70,8 @@ def invoke(
     invoked = {
         records.BATCH_ENDPOINT: endpoint, records.BATCH_DEPLOYMENT: f"{endpoint}/{name}", "id": deployment.body["id"],
     }  # fmt: skip
+    if "model" in deployment.body["entrepot"]:
+        invoked["model"] = deployment.body["entrepot"]["model"]
     job = asked.job or _job_name(hub, scope, asked)
     return submission.submit(hub, principal, scope, job, properties, invoked=invoked, request_id=request_id)
 

@@ -53,7 +53,26 @@ def with_defaults(properties: Mapping[str, Json]) -> dict[str, Json]:
     kept["resources"] = {"instanceCount": 1, **mapping(kept, "resources")}
     kept["environmentVariables"] = variables(kept)
     check_file_name(str(kept.get("outputFileName") or DEFAULTS["outputFileName"]))
-    return {**DEFAULTS, **kept}
+    filled = {**DEFAULTS, **kept}
+    for name, value, least in (
+        ("mini_batch_size", filled["miniBatchSize"], 1),
+        ("error_threshold", filled["errorThreshold"], -1),
+        ("max_concurrency_per_instance", filled["maxConcurrencyPerInstance"], 1),
+        ("retry_settings.max_retries", get(filled["retrySettings"], "max_retries"), 0),
+        ("retry_settings.timeout", read_duration(get(filled["retrySettings"], "timeout")), 1),
+        ("resources.instance_count", get(filled["resources"], "instance_count"), 1),
+    ):
+        _require_number(value, name, least)
+    return filled
+
+
+def _require_number(value: Json, name: str, least: int) -> None:
+    try:
+        is_good = not isinstance(value, bool) and float(value) >= least and float(value) == int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        is_good = False
+    if not is_good:
+        raise InvalidRequest(f"{name} must be a whole number from {least} on: got {value!r}", target=name)
 
 
 def read_model(properties: Mapping[str, Json]) -> ModelSettings:
