@@ -148,8 +148,16 @@ def test_a_gateway_follows_its_server_through_its_death_and_its_own(place: Place
     until(lambda: place.counted() == place.answered, what="the counts of both gateways after all that")
     assert place.written() == place.answered
     assert "runs already" in az.refusal("gateway", "up", "--detach")
+    assert place.ask(url) == 200
     az.text("gateway", "down")
     assert place.ask(url) == 0
+    assert place.ask(own) == 200
+    az.text("down")
+    az.text("up", "--detach")
+    assert place.written() == place.answered, "what was answered just before the end counts too"
+    own = az("ml", "online-endpoint", "show", "-n", "keys")["scoring_uri"]
+    until(lambda: place.ask(own) == 200, what="the replica's return")
+    until(lambda: place.written() == place.answered, what="the minutes after that")
     assert place.ask(own) == 200
 
 

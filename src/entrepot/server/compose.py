@@ -128,8 +128,9 @@ class Composition:
 
     def stop(self) -> None:
         """End scoring, the workers and the data plane; whoever waits in a request gives up."""
-        self.site.recorder.stop()
-        self.site.gateway.stop()  # before replicas end, which it still asks
+        self.site.gateway.drain()  # before replicas end, which it still asks
+        self.site.recorder.stop()  # with the last that was answered
+        self.site.gateway.stop()
         self.site.stopping.set()
         self.workers.stop()
         for plane in self.planes:

@@ -64,10 +64,18 @@ class Followed:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Ask no more, but tell the server the last that was counted, if it answers."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join()
+        connection = _connection(self._api)
+        try:
+            self._ask(connection)
+        except (Unauthenticated, OSError, http.client.HTTPException, ValueError) as error:
+            log.warning("the last counts could not be told: %s", error)
+        finally:
+            connection.close()
 
     def _loop(self) -> None:
         pause_s = _FIRST_PAUSE_S

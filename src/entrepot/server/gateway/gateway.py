@@ -75,6 +75,7 @@ class Gateway:
         self._failures = 0
         self._not_before = 0.0
         self._checked = 0.0
+        self._is_drained = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -108,8 +109,8 @@ class Gateway:
         self._thread = threading.Thread(target=self._loop, name="gateway", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Follow no more, and end Envoy once it has answered what it was asked; idempotent."""
+    def drain(self) -> None:
+        """Follow no more, and return when Envoy has answered what it was asked; it still tells what it counted."""
         self._stopping.set()
         self._wake.set()
         with self._followed:
@@ -117,8 +118,14 @@ class Gateway:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._running is not None:
+        if self._running is not None and not self._is_drained:
             process.drain(self._place.folder, timeout_s=_DRAIN_S)
+            self._is_drained = True
+
+    def stop(self) -> None:
+        """End Envoy once it has answered what it was asked; idempotent."""
+        self.drain()
+        if self._running is not None:
             process.stop(self._running)
             self._running = None
         for held in self._held:

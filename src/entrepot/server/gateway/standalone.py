@@ -101,6 +101,7 @@ def serve(settings: Settings, leader: Leader) -> None:
         try:
             _attend(settings, gateway, followed, stop)
         finally:
+            gateway.drain()
             followed.stop()
             gateway.stop()
             (settings.home / "run" / "gateway.json").unlink(missing_ok=True)
