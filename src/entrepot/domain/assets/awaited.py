@@ -48,6 +48,11 @@ def growing(hub: Hub, document: Document, place: Json) -> Document:
     return retries.settled(attempt)
 
 
+def grows(document: Document) -> bool:
+    """Say whether a version has whatever lies at its place at each reading."""
+    return bool((document.body["entrepot"].get("awaits") or {}).get("grows"))
+
+
 def _settle(hub: Hub, document: Document) -> Document:
     body = document.body
     ours = body["entrepot"]

@@ -11,7 +11,7 @@ from typing import Any
 from entrepot.core.errors import InvalidRequest, NotFound
 from entrepot.core.ids import AssetRef, DatastorePath, WorkspaceScope, parse_reference
 from entrepot.core.nouns import DATA
-from entrepot.domain import datastores
+from entrepot.domain import access, datastores
 from entrepot.domain.assets import awaited, catalog
 from entrepot.domain.endpoints.places import DeploymentRef
 from entrepot.domain.hub import Hub, Principal
@@ -38,7 +38,7 @@ def resolved(
         collections[name] = one
         if one["dataCollectionMode"] == "Enabled":
             found = _asset(hub, principal, ref, name, one.get("dataId"))
-            document, place = _placed(hub, ref.endpoint.scope, found)
+            document, place = _placed(hub, principal, ref.endpoint.scope, found)
             collections[name] = {**one, "dataId": document.body["id"]}
             told[name.lower()] = {"rate": one["samplingRate"], **place}
     fields = {"dataCollector": {**given, "collections": collections}}
@@ -66,10 +66,12 @@ def _asset(hub: Hub, principal: Principal, ref: DeploymentRef, name: str, given:
         return catalog.create(hub, principal, asset, body)[0]
 
 
-def _placed(hub: Hub, scope: WorkspaceScope, document: Document) -> tuple[Document, dict[str, str]]:
+def _placed(
+    hub: Hub, principal: Principal, scope: WorkspaceScope, document: Document
+) -> tuple[Document, dict[str, str]]:
     """Have a data asset show what is collected; return it, and the container and path where that is to lie.
 
-    Raises InvalidRequest for one that lies elsewhere.
+    Raises InvalidRequest for one that lies elsewhere, AccessDenied for one that the principal may not write.
     """
     uri = str(document.body["properties"]["dataUri"])
     reference = parse_reference(uri, DATA) if uri.startswith("azureml:") else None
@@ -79,8 +81,16 @@ def _placed(hub: Hub, scope: WorkspaceScope, document: Document) -> tuple[Docume
             f"azureml://datastores/{datastores.BLOB_STORE}/paths/{_FOLDER}/...",
             target="dataCollector",
         )
-    container = datastores.container_of(hub, reference.scope or scope, reference.datastore)
+    if reference.scope is not None and reference.scope.key != scope.key:
+        raise InvalidRequest(
+            f"{document.body['id']} lies in {reference.scope}: what is collected stays in {scope}",
+            target="dataCollector",
+        )
+    container = datastores.container_of(hub, scope, reference.datastore)
     path = reference.path.strip("/")
     place = {"container": container, "path": path}
-    long = datastores.uri(reference.scope or scope, reference.datastore, path)
+    long = datastores.uri(scope, reference.datastore, path)
+    if not awaited.grows(document):
+        action = access.asset_action(scope.key, DATA, "write")
+        access.require(hub, principal, action, scope.key, target=document.body["id"])
     return awaited.growing(hub, document, {**place, "address": uri}), {**place, "uri": long}
