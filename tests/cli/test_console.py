@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,10 @@ def test_a_spinner_tells_the_state_and_the_seconds() -> None:
     spinner = Spinner("Waiting", stream=shown, clock=itertools.count(0.0, 2.0).__next__)
     spinner("Running")
     assert "Waiting: Running (2 s)" in shown.getvalue()
+    spinner("a state that is longer than any terminal" * 20)
+    columns = shutil.get_terminal_size().columns
+    assert len(shown.getvalue().rpartition("\x1b[K")[2]) < max(columns, 30)
+    assert shown.getvalue().endswith(" (4 s)")
 
 
 @pytest.mark.parametrize(

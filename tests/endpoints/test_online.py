@@ -121,7 +121,7 @@ def test_a_deployment_is_creating_until_all_its_replicas_are_ready(house: House)
     assert house.state(blue) == "Creating"
     told = operations.get(house.hub, OWNER, written.operation).body
     assert told["status"] == "InProgress"
-    assert told["properties"]["progress"].startswith("1 of 2 replicas serve; 1 loading the model")
+    assert told["properties"]["progress"].startswith("1 of 2 ready; 1 loading the model")
     assert deployments.get(house.hub, OWNER, blue).body["entrepot"]["progress"] == told["properties"]["progress"]
     house.serve(blue, id="r2")
     assert house.state(blue) == "Succeeded"

@@ -75,7 +75,9 @@ class Spinner:
         passed = self._clock() - self._started
         if passed < QUICK_S:
             return
-        self._stream.write(f"\r\x1b[K{self._label}: {state} ({passed:.0f} s)")
+        tail = f" ({passed:.0f} s)"
+        told = f"{self._label}: {state}"[: max(20, shutil.get_terminal_size().columns - len(tail) - 1)]
+        self._stream.write(f"\r\x1b[K{told}{tail}")
         self._stream.flush()
         self._shown = True
 

@@ -205,7 +205,7 @@ class Session:
             if status in FINAL:
                 break
             progress = (state.get("properties") or {}).get("progress")
-            pause = self._pause(pause, answer, f"{status}: {progress}" if progress else status)
+            pause = self._pause(pause, answer, progress or status)
         if status != "Succeeded":
             error = state.get("error") or {"code": status, "message": f"The operation ended as {status}."}
             raise _failure_from({"error": error}, answer.status, answer.body.decode("utf-8", "replace"))

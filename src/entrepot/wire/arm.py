@@ -176,9 +176,11 @@ def provider(subscription_id: str, namespace: str, types: Iterable[str], regions
     }
 
 
-def operation_status(name: str, state: str, error: Json = None) -> dict[str, Json]:
-    """Return a long-running operation as `Azure-AsyncOperation` pollers read it."""
+def operation_status(name: str, state: str, error: Json = None, *, progress: str | None = None) -> dict[str, Json]:
+    """Return a long-running operation as `Azure-AsyncOperation` pollers read it, with its progress in words."""
     body: dict[str, Json] = {"name": name, "status": state}
+    if progress:
+        body["properties"] = {"progress": progress}
     if error:
         body["error"] = error
     return body

@@ -17,7 +17,8 @@ def _status(call: Call) -> Answer:
     headers = _LATER if body["status"] == operations.IN_PROGRESS else ()
     if not headers:
         call.site.gateway.follow()  # whoever waited for a deployment may score at once
-    return reply(operation_status(body["name"], body["status"], body.get("error")), headers=headers)
+    progress = body["properties"].get("progress") if headers else None
+    return reply(operation_status(body["name"], body["status"], body.get("error"), progress=progress), headers=headers)
 
 
 def _result(call: Call) -> Answer:

@@ -21,8 +21,8 @@ SERVING = (READY, ASLEEP)
 
 _MOST = 1000
 _TOLD = {
-    PREPARING: "preparing environment, model and code (get-logs --container storage-initializer tells how far)",
-    STARTING: "loading the model (get-logs tells what it prints)", FAILED: "failed, tried again", UNREADY: "not ready",
+    PREPARING: "preparing its environment (get-logs --container storage-initializer)",
+    STARTING: "loading the model (get-logs)", FAILED: "failed, tried again", UNREADY: "not ready",
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ class Summary:
     def progress(self) -> str:
         """In words, for whoever waits."""
         others = ", ".join(f"{count} {_TOLD.get(state, state)}" for state, count in sorted(self.states.items()))
-        return f"{self.ready} of {self.wanted} replicas serve" + (f"; {others}" if others else "")
+        return f"{self.ready} of {self.wanted} ready" + (f"; {others}" if others else "")
 
 
 def key_of(deployment_key: str, id: str) -> str:
