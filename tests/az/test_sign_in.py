@@ -1,5 +1,6 @@
 """Every way in which the genuine `az` signs in, with what it makes in the directory itself."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from tests.az.conftest import EXAMPLES, Az
 from tests.identity import robot
+from tests.identity.provider import provider
 from tests.identity.robot import Robot
 
 pytestmark = pytest.mark.slow
@@ -56,6 +58,21 @@ def test_a_service_principal_signs_in_and_does_what_its_role_allows(az: Az, anot
     assert "azureml" in another("ml", "registry", "list", "--query", "[].name", "-o", "tsv").out
     refused = another("group", "create", "-n", "mine", "-l", "eastus", code=1).err
     assert name in refused and "The role 'Contributor' would grant it" in refused
+
+
+def test_a_service_principal_signs_in_with_the_token_of_another_issuer(az: Az, another: Az) -> None:
+    app = az("ad", "app", "create", "--display-name", "workload", "--query", "appId", "-o", "tsv").out.strip()
+    az("ad", "sp", "create", "--id", app)
+    with provider() as issuer:
+        trust = {"name": "ci", "issuer": issuer.issuer, "subject": "repo:contoso/ml"}
+        az("ad", "app", "federated-credential", "create", "--id", app, "--parameters", json.dumps(trust))
+        words = ("login", "--service-principal", "-u", app, "--tenant", TENANT, "--allow-no-subscriptions")
+        exchange = "api://AzureADTokenExchange"
+        for wrong in (issuer.token(sub="repo:evil/ml", aud=exchange), issuer.token(sub="repo:contoso/ml", aud="other")):
+            assert "AADSTS" in another(*words, "--federated-token", wrong, code=1).err
+        token = issuer.token(sub="repo:contoso/ml", aud=exchange)
+        assert another(*words, "--federated-token", token).json[0]["user"]["name"] == app
+        assert another("account", "get-access-token", "--query", "tokenType", "-o", "tsv").out == "Bearer\n"
 
 
 def test_a_wrong_secret_is_refused_and_says_so(az: Az, another: Az) -> None:

@@ -104,3 +104,11 @@ def test_what_scripts_begin_with_goes_well(az: Run) -> None:
 def test_what_makes_no_sense_here_says_so(az: Run, words: tuple[str, ...], message: str) -> None:
     ended = az(*words)
     assert ended.code == 1 and message in ended.err
+
+
+def test_a_template_that_is_taken_for_a_description_is_told_where_it_belongs(az: Run, tmp_path: Path) -> None:
+    file = tmp_path / "main.json"
+    file.write_text(json.dumps({"contentVersion": "1.0.0.0", **TEMPLATE}))
+    for noun in ("registry", "workspace"):
+        refused = az("ml", noun, "create", "-n", "x", "--file", file)
+        assert refused.code == 1 and f"deployment group create --template-file {file}" in refused.err

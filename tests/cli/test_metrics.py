@@ -160,3 +160,11 @@ def test_a_scraper_has_a_key_of_its_own_and_openness_is_asked_for(tmp_path: Path
     with live(tmp_path / "open", fsync=False, metrics_open=True) as server:
         assert server.call("GET", "/metrics", token=None).status == 200
         assert server.call("GET", "/metrics", token="wrong").status == 401
+
+
+def test_a_timespan_that_is_encoded_twice_is_read_as_az_means_it(az: Run, served: LiveServer) -> None:
+    id = az("ml", "online-endpoint", "create", "--name", "spans").json["id"]
+    spans = quote(quote("2026-01-01T00:00:00.883184/2026-01-01T01:00:00", safe=""), safe="")
+    told = read(served, id, f"metricnames=RequestsPerMinute&timespan={spans}")
+    assert told["timespan"] == "2026-01-01T00:00:00Z/2026-01-01T01:00:00Z"
+    assert az("ml", "online-endpoint", "delete", "-n", "spans", "--yes").code == 0

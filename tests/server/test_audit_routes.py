@@ -84,3 +84,13 @@ def test_letting_go_needs_a_time_in_the_past(server: LiveServer) -> None:
     assert server.call("POST", f"{TRAIL}/trim", {"before": "2100-01-01T00:00:00Z"}).status == 400
     assert server.call("POST", f"{TRAIL}/trim", {"before": "soon"}).status == 400
     assert server.call("POST", f"{TRAIL}/trim", {"before": "2020-01-01T00:00:00Z"}).json["removed"] == 0
+
+
+def test_details_of_events_are_texts_which_is_all_that_az_reads(server: LiveServer) -> None:
+    place = f"{PROVIDER}/workspaces/dev/onlineEndpoints/noted-{uuid.uuid4().hex[:6]}"
+    body = {"location": "eastus", "properties": {"authMode": "Key", "traffic": {}}}
+    assert server.call("PUT", place, body).status in (200, 201)
+    asked = quote(f"eventTimestamp ge '2020-01-01T00:00:00Z' and resourceUri eq '{place}'")
+    found = [event["properties"] for event in server.call("GET", f"{ACTIVITY}?$filter={asked}").json["value"]]
+    assert {"traffic": "{}"} in found
+    assert server.call("DELETE", place).status in (200, 202, 204)

@@ -6,6 +6,7 @@ from typing import Any
 
 from entrepot.cli.call import Call
 from entrepot.client import files, overrides
+from entrepot.client.failures import Failure
 from entrepot.client.schemas.checks import Check, check
 
 Json = Any
@@ -23,6 +24,11 @@ def described(call: Call, schema: Check, *, defaults: Mapping[str, Json]) -> dic
     """Return what the file says, under what the options say, checked. `defaults` fill what neither says."""
     path = call.file()
     document = files.load(path) if path else files.blank()
+    if "contentVersion" in document.data and "resources" in document.data:
+        raise Failure(
+            f"{path} is an ARM template, and not the description of one {call.noun}.",
+            hint=f"entrepot deployment group create --template-file {path}",
+        )
     for name, value in vars(call.options).items():
         if name not in NOT_FIELDS and value is not None and value is not False:
             is_default = name == "location" and "location" in document.data and _is_configured(call)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from entrepot.core.errors import InvalidRequest
 from entrepot.domain.endpoints.monitoring.metrics import Metric, Point, Series
@@ -111,7 +112,8 @@ def _timespan(text: str, now: float) -> tuple[int, int]:
         end = int(now) // 60 * 60 + 60
         return end - _DEFAULT_S, end
     try:
-        start, end = (int(_epoch(part)) for part in text.split("/"))
+        plain = text if "/" in text else unquote(text)  # azure-cli encodes it twice
+        start, end = (int(_epoch(part)) for part in plain.split("/"))
     except ValueError:
         raise InvalidRequest(
             f"timespan={text!r} is not two times such as 2026-11-25T10:00:00Z/2026-11-25T11:00:00Z", target="timespan"

@@ -1,5 +1,6 @@
 """The audit trail on the wire: its queries, Azure's activity log filter and events. Pure."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -83,5 +84,8 @@ def event(position: int, entry: Mapping[str, Json], subscription: str) -> dict[s
         "eventTimestamp": entry["time"],
         "submissionTimestamp": entry["time"],
         "subscriptionId": subscription,
-        "properties": entry.get("details") or {},
+        "properties": {  # texts alone: azure-cli reads no event that has anything else here
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in (entry.get("details") or {}).items()
+        },
     }
