@@ -10,6 +10,7 @@ from entrepot.core.ids import AssetPointer, AssetRef, RegistryScope, Scope, Work
 from entrepot.core.nouns import CODE, COMPONENT, DATA, ENVIRONMENT, KINDS, MODEL, Kind
 from entrepot.domain import audit
 from entrepot.domain.assets import catalog
+from entrepot.domain.authorization import assignments
 from entrepot.domain.hub import Hub, Principal
 from entrepot.store.documents import Document, Order, View
 from entrepot.testing.hub import OWNER, content_of, upload
@@ -356,11 +357,20 @@ def test_what_may_not_be_read_is_told_as_not_there(hub: Hub, registry: RegistryS
     ref = AssetRef(registry, ENVIRONMENT, "e", "1")
     with pytest.raises(NotFound) as hidden:
         catalog.get(hub, stranger, ref)
+    with pytest.raises(NotFound) as nowhere:
+        catalog.get(hub, stranger, AssetRef(RegistryScope("absent"), ENVIRONMENT, "e", "1"))
+    assert hidden.value.message == nowhere.value.message.replace("absent", "contoso")
+    environment(hub, registry, "f", "1")
+    assignments.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope="registries/contoso/environments/f")
+    with pytest.raises(NotFound) as hidden:
+        catalog.get(hub, stranger, ref)
     with pytest.raises(NotFound) as missing:
         catalog.get(hub, OWNER, AssetRef(registry, ENVIRONMENT, "e", "2"))
     assert hidden.value.message == missing.value.message.replace("e:2", "e:1")
     assert catalog.versions(hub, stranger, registry, ENVIRONMENT, "e").documents == ()
-    assert catalog.containers(hub, stranger, registry, ENVIRONMENT).documents == ()
+    assert [found.key for found in catalog.containers(hub, stranger, registry, ENVIRONMENT).documents] == [
+        "registries/contoso/environments/f"
+    ]
 
 
 def test_an_unknown_registry_is_told_by_name(hub: Hub) -> None:

@@ -83,11 +83,11 @@ def test_regions_are_read_in_any_spelling_with_the_primary_first(hub: Hub) -> No
 
 def test_discovery_tells_what_clients_need_before_they_sign_in(hub: Hub) -> None:
     create(hub, "fabrikam", group="My-RG")
-    found = registries.discovery(hub, "fabrikam")
+    found = registries.discovery(hub, OWNER, "fabrikam")
     assert found["primaryRegionResourceProviderUri"] == "https://api.entrepot.invalid/"
     assert (found["subscriptionId"], found["resourceGroup"]) == ("s1", "My-RG")
     with pytest.raises(NotFound):
-        registries.discovery(hub, "nobody")
+        registries.discovery(hub, OWNER, "nobody")
 
 
 def test_lists_are_of_a_group_a_subscription_or_the_tenant(hub: Hub) -> None:

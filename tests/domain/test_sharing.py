@@ -231,6 +231,10 @@ def test_sharing_needs_read_here_and_write_there(
     with pytest.raises(NotFound):
         share(hub, source, registry, who=stranger)
     assignments.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope=dev.arm_id)
+    with pytest.raises(NotFound, match=r"no registry 'contoso' that .* may see") as unseen:
+        share(hub, source, registry, who=stranger)
+    assert 'role "AzureML Registry User"' in (unseen.value.hint or "")
+    assignments.assign(hub, OWNER, role="Reader", assignee=stranger.id, scope="registries/contoso")
     with pytest.raises(AccessDenied, match="AzureML Registry User"):
         share(hub, source, registry, who=stranger)
     assignments.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")

@@ -4,6 +4,7 @@ All roles at all scopes are in test_role_matrix.py.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.server.compose import OPERATIONS
 from entrepot.testing.live import LiveServer, Reply, live
 from entrepot.wire.openapi import Operation
 from tests.identity.conftest import GROUP, House
@@ -102,3 +104,33 @@ def test_a_reader_may_read_whatever_is_read_below_the_group(cast: Cast) -> None:
 def test_the_owner_finds_what_the_others_were_asked_about(cast: Cast) -> None:
     found = [operation for operation in ASKED if operation.method == "GET" and cast.ask(operation, "").status == 200]
     assert len(found) > 60
+
+
+ABSENT = {"/registries/contoso": "/registries/absent", "/workspaces/dev": "/workspaces/absent"}
+
+
+def elsewhere(text: str) -> str:
+    """Return an address, or a body as text, in which the registry and the workspace are some that are not there."""
+    for there, absent in ABSENT.items():
+        text = re.sub(f"{there}(?![\\w-])", absent, text, flags=re.IGNORECASE)
+    return text.replace('"registryName": "contoso"', '"registryName": "absent"')
+
+
+def told(reply: Reply) -> str:
+    """Return what an answer tells, but for the request's id and the names that were asked for."""
+    text = re.sub(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,}", b"", reply.body).decode()
+    return f"{reply.status} {elsewhere(text).replace('contoso', 'absent').replace(chr(39) + 'dev', chr(39) + 'absent')}"
+
+
+def test_without_a_role_nobody_can_tell_what_is_there_from_what_is_not(cast: Cast) -> None:
+    differing = []
+    for operation in OPERATIONS:
+        address, body = request(operation)
+        text = json.dumps(body)
+        if elsewhere(address) == address and not operation.template.endswith(("/share", "/import")):
+            continue
+        here = cast.server.call(operation.method, address, body, token=cast.stranger)
+        there = cast.server.call(operation.method, elsewhere(address), json.loads(elsewhere(text)), token=cast.stranger)
+        if told(here) != told(there):
+            differing.append(f"{operation.method} {operation.template}\n  {told(here)[:300]}\n  {told(there)[:300]}")
+    assert not differing, f"{len(differing)}\n" + "\n".join(differing)

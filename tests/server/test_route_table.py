@@ -16,7 +16,6 @@ ANONYMOUS = {
     "/login/outside/{number}", "/login/callback",  # to a provider of the settings and back
     "/{tenant}/oauth2/v2.0/logout", "/logout",
     "/azmirror/extensions/index.json", "/azmirror/extensions/extensionCommandTree.json", "/azmirror/extensions/{file}",
-    "/registrymanagement/v1.0/registries/{registry}/discovery",
 }  # fmt: skip
 
 

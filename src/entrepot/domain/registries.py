@@ -5,8 +5,9 @@ from typing import Any
 
 from entrepot.core.errors import AlreadyExists, InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, RegistryScope, check_registry_name
-from entrepot.core.nouns import PROVIDER
+from entrepot.core.nouns import PROVIDER, registry_action
 from entrepot.domain import access, audit, groups, removal, replication
+from entrepot.domain.authorization import sight
 from entrepot.domain.authorization.holdings import changed
 from entrepot.domain.authorization.visible import listed
 from entrepot.domain.concurrency.retries import settled
@@ -55,15 +56,17 @@ def create(
 def _create(
     hub: Hub, principal: Principal, subscription: str, resource_group: str, name: str, body: Json, request_id: str
 ) -> Document:
-    existing = hub.documents.get(RegistryScope(name).key)
+    scope = RegistryScope(name)
+    existing = hub.documents.get(scope.key)
+    if existing is None or not sight.sees(hub, principal, scope, WRITE):
+        group_key = groups.key_of(subscription, resource_group)
+        access.require(hub, principal, WRITE, group_key, target=f"registry {name}", request_id=request_id)
     if existing is not None:
         if not existing.body["id"].lower().startswith(groups.arm_id(subscription, resource_group).lower() + "/"):
             raise AlreadyExists(f"The registry name {name!r} is taken in this tenant; choose another one")
         return _rewrite(hub, principal, existing, body, is_whole=True, request_id=request_id)
-    group_key = groups.key_of(subscription, resource_group)
     if name.lower() == access.PUBLIC_REGISTRY:
-        access.require(hub, principal, WRITE, RegistryScope(name).key, request_id=request_id)
-    access.require(hub, principal, WRITE, group_key, target=f"registry {name}", request_id=request_id)
+        access.require(hub, principal, WRITE, scope.key, request_id=request_id)
     fresh = _new_body(hub, principal, subscription, resource_group, name, body)
     changes: list[Change] = [
         *groups.ensured(hub, principal, subscription, resource_group, fresh["location"]),
@@ -139,8 +142,9 @@ def regions_of(hub: Hub, name: str) -> tuple[Region, ...]:
     return home(hub, RegistryScope(name)).regions
 
 
-def discovery(hub: Hub, name: str) -> dict[str, Json]:
-    """Return what clients learn of a registry before they know where it is; needs no principal, as in Azure."""
+def discovery(hub: Hub, principal: Principal, name: str) -> dict[str, Json]:
+    """Return where a registry is, to whoever may see anything of it. Raises NotFound."""
+    sight.require_noted(hub, principal, RegistryScope(name), registry_action("read"))
     found: Home = home(hub, RegistryScope(name))
     _, subscription, _, group, *_ = found.arm_id.strip("/").split("/")
     return {

@@ -10,6 +10,7 @@ from entrepot.core.errors import InvalidRequest, NotFound, StateConflict
 from entrepot.core.ids import Region, Scope, WorkspaceScope, check_workspace_name
 from entrepot.core.nouns import PROVIDER
 from entrepot.domain import access, audit, computes, datastores, groups, removal
+from entrepot.domain.authorization import sight
 from entrepot.domain.authorization.visible import listed
 from entrepot.domain.concurrency.retries import settled
 from entrepot.domain.hub import Hub, Principal
@@ -43,10 +44,12 @@ def create(
 def _create(
     hub: Hub, principal: Principal, scope: WorkspaceScope, body: Json, request_id: str
 ) -> tuple[Document, bool]:
-    if hub.documents.get(scope.key) is not None:
-        return _update(hub, principal, scope, body, request_id), False
     group_key = groups.key_of(scope.subscription, scope.resource_group)
-    access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
+    existing = hub.documents.get(scope.key)
+    if existing is None or not sight.sees(hub, principal, scope, WRITE):
+        access.require(hub, principal, WRITE, group_key, target=scope.arm_id, request_id=request_id)
+    if existing is not None:
+        return _update(hub, principal, scope, body, request_id), False
     above = hubs.joined(hub, principal, body, request_id=request_id)
     location = body.get("location") or (above.body["location"] if above else _group_location(hub, group_key))
     region = offered_region(hub, location)
@@ -161,9 +164,14 @@ def by_guid(hub: Hub, guid: str) -> WorkspaceScope:
     """Return the workspace with this GUID. Raises NotFound."""
     pointer = hub.documents.get(f"{IDS}/{guid}")
     if pointer is None:
-        raise NotFound(f"There is no workspace with the id {guid}")
+        raise no_such_id(guid)
     parts = pointer.body["id"].strip("/").split("/")
     return WorkspaceScope(parts[1], parts[3], parts[7])
+
+
+def no_such_id(guid: str) -> NotFound:
+    """Return the error that no workspace has this GUID, or none that may be seen."""
+    return NotFound(f"There is no workspace with the id {guid}")
 
 
 def _group_location(hub: Hub, group_key: str) -> str:

@@ -24,6 +24,7 @@ from entrepot.domain.concurrency.gathering import PATIENCE_S, Gatherer
 from entrepot.domain.hub import Principal
 from entrepot.server.calls import JSON_TYPE, Answer, Call, Gathered, Header
 from entrepot.server.monitoring.requests import FAMILY
+from entrepot.server.places import require_sight
 from entrepot.server.routing import MethodNotAllowed, Route, Router
 from entrepot.server.site import Site
 from entrepot.wire.arm import encode
@@ -219,6 +220,9 @@ class Application:
         route, params = self._find(scope, headers)
         scope[FAMILY] = route.family
         who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id, address)
+        if who is not ANONYMOUS and route.is_within:
+            with audit.answering(request_id):
+                require_sight(site.hub, who, route, params)
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
         )

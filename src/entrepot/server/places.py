@@ -1,8 +1,13 @@
 """Where a request stands: path templates of the scopes, and the scope that a call's parameters name."""
 
+from collections.abc import Mapping
+
 from entrepot.core.ids import RegistryScope, Scope, WorkspaceScope
 from entrepot.core.nouns import PROVIDER
+from entrepot.domain.authorization import sight
+from entrepot.domain.hub import Hub, Principal
 from entrepot.server.calls import Call
+from entrepot.server.routing import Route
 
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
@@ -30,8 +35,7 @@ def region_address(api: str, region: str) -> str:
 
 def workspace_of(call: Call) -> WorkspaceScope:
     """Return the workspace that the path names."""
-    params = call.params
-    return WorkspaceScope(params["subscription"], params["group"], params["workspace"])
+    return _workspace(call.params)
 
 
 def registry_of(call: Call) -> RegistryScope:
@@ -41,4 +45,18 @@ def registry_of(call: Call) -> RegistryScope:
 
 def scope_of(call: Call) -> Scope:
     """Return the registry or workspace that the path names."""
-    return registry_of(call) if "registry" in call.params else workspace_of(call)
+    return _scope(call.params)
+
+
+def require_sight(hub: Hub, principal: Principal, route: Route, params: Mapping[str, str]) -> None:
+    """Return if a principal sees anything of the registry or workspace that a path names. Raises NotFound."""
+    actions = (route.action or "", route.other_action) if route.other_action else (route.action or "",)
+    sight.require_noted(hub, principal, _scope(params), *actions)
+
+
+def _workspace(params: Mapping[str, str]) -> WorkspaceScope:
+    return WorkspaceScope(params["subscription"], params["group"], params["workspace"])
+
+
+def _scope(params: Mapping[str, str]) -> Scope:
+    return RegistryScope(params["registry"]) if "registry" in params else _workspace(params)

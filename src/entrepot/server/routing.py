@@ -13,6 +13,7 @@ from entrepot.core.nouns import UNSERVED
 from entrepot.server.calls import Handler
 
 _REMEMBERED_PATHS = 4096
+_HOMES = ("/{workspace}", "/{registry}")
 
 
 class MethodNotAllowed(EntrepotError):
@@ -39,11 +40,18 @@ class Route:
     is_anonymous: bool = False
     is_long: bool = False
     takes_stream: bool = False
+    other_action: str = ""  # which is enough for some of what the route does
     family: str = ""  # by which requests are counted; `compose.py` fills it in
 
     def __post_init__(self) -> None:
         if (self.action is None) != bool(self.reason):
             raise ValueError(f"{self.method} {self.template}: name an RBAC action, or say why there is none")
+
+    @property
+    def is_within(self) -> bool:
+        """True when what the route is about lies in a registry or workspace, or is one that is there already."""
+        is_new = self.method == "PUT" and self.template.endswith(_HOMES)
+        return self.action is not None and not is_new and any(home in self.template for home in _HOMES)
 
 
 @dataclass(slots=True)

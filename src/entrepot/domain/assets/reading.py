@@ -23,6 +23,7 @@ from entrepot.core.ids import (
 from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, workspaces
 from entrepot.domain.access import Coverage
+from entrepot.domain.authorization import sight
 from entrepot.domain.authorization.visible import filled, readable
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import home, home_of
@@ -67,7 +68,7 @@ def get(hub: Hub, principal: Principal, ref: AssetRef) -> Document:
         return resolve(hub, principal, AssetPointer(ref.kind, ref.name, scope=_GALLERY))  # versions of Azure's are none
     document = _seen(hub, principal, ref, ref.key)
     if document is None:
-        home(hub, ref.scope)
+        _require_home(hub, principal, ref)
         raise NotFound(f"There is no {ref}", target=ref.id, hint=_hint(ref))
     return document
 
@@ -80,7 +81,7 @@ def get_container(hub: Hub, principal: Principal, scope: Scope, kind: Kind, name
         ref = AssetRef(scope, kind, name, "")
     document = _seen(hub, principal, ref, ref.container_key)
     if document is None:
-        home(hub, scope)
+        _require_home(hub, principal, ref)
         raise NotFound(f"There is no {kind.noun} {name!r} in {scope}", hint=_hint(ref))
     return _narrowed(hub, principal, ref, document)
 
@@ -101,6 +102,12 @@ def _seen(hub: Hub, principal: Principal, ref: AssetRef, key: str) -> Document |
         return hub.documents.get(key)
     access.sightless(hub, principal, access.asset_action(ref.scope.key, ref.kind, "read"), ref.id)
     return None
+
+
+def _require_home(hub: Hub, principal: Principal, ref: AssetRef) -> None:
+    """Raise NotFound when there is no such registry or workspace, or the principal sees nothing of it."""
+    sight.require(hub, principal, ref.scope, access.asset_action(ref.scope.key, ref.kind, "read"))
+    home(hub, ref.scope)
 
 
 def _coverage(hub: Hub, principal: Principal, ref: AssetRef) -> Coverage:
@@ -135,6 +142,8 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
     scope = pointer.scope
     if pointer.workspace_guid:
         scope = workspaces.by_guid(hub, pointer.workspace_guid)
+        if not sight.sees(hub, principal, scope, access.asset_action(scope.key, pointer.kind, "read")):
+            raise workspaces.no_such_id(pointer.workspace_guid)
     if scope is None:
         raise InvalidReference(f"{pointer.kind.noun} {pointer.name} stands in no registry or workspace")
     if _is_curated(hub, AssetRef(scope, pointer.kind, pointer.name, "")):
@@ -150,7 +159,7 @@ def resolve(hub: Hub, principal: Principal, pointer: AssetPointer) -> Document:
     ref = AssetRef(scope, pointer.kind, pointer.name, "")
     newest = _newest(hub, principal, ref)
     if newest is None:
-        home(hub, scope)
+        _require_home(hub, principal, ref)
         raise NotFound(f"Asset {pointer.name} does not exist in {scope} ({pointer.kind.noun})", hint=_hint(ref))
     return newest
 

@@ -22,7 +22,7 @@ from entrepot.core.ids import (
     check_version,
     parse_reference,
 )
-from entrepot.core.nouns import COMPONENT, ENVIRONMENT
+from entrepot.core.nouns import COMPONENT, ENVIRONMENT, registry_action
 from entrepot.domain import access, lineage
 from entrepot.domain.assets import awaited, provenance, reading, references
 from entrepot.domain.assets.environment import build_digest
@@ -33,6 +33,7 @@ from entrepot.domain.assets.publishing.drafting import component_ours, snapshot_
 from entrepot.domain.assets.publishing.publication import publish
 from entrepot.domain.assets.references import Pin
 from entrepot.domain.assets.stock import region_with
+from entrepot.domain.authorization import sight
 from entrepot.domain.hub import Hub, Principal
 from entrepot.domain.scopes import Home, home, writable_home
 from entrepot.store import snapshots
@@ -54,6 +55,7 @@ def share(hub: Hub, principal: Principal, source: AssetRef, destination: AssetRe
     if source.kind is not destination.kind:
         raise InvalidRequest(f"{source} cannot become {destination}: the kinds differ")
     document = reading.get(hub, principal, source)
+    sight.require_noted(hub, principal, destination.scope, registry_action("write"))
     target = writable_home(hub, destination.scope)
     destination = replace(destination, scope=target.scope)
     check_asset_name(destination.kind, destination.name)

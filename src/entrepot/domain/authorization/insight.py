@@ -47,9 +47,10 @@ def what_can(
     reasons = [one for one in _reasons(hub, scope_key) if one.holder in (*holders, EVERYBODY)]
     asked = [action] if action else sorted(actions)
     able = [one for one in asked if access.allowed(hub, subject, one, scope_key)]
+    is_known = able or not is_self  # who may do nothing there does not learn that it is there
     answer = {
         "assignee": assignee,
-        "scope": access.arm_scope(hub, scope_key),
+        "scope": access.arm_scope(hub, scope_key) if is_known else access.show_scope(scope_key),
         "actions": able,
         "because": [_told(hub, one, scope_key, assignee) for one in reasons if _matters(hub, one, holders, action)],
     }

@@ -8,6 +8,7 @@ from entrepot.core.errors import NotFound, RouteNotFound
 from entrepot.domain import audit
 from entrepot.domain.hub import Principal
 from entrepot.server.calls import Call
+from entrepot.server.places import require_sight
 from entrepot.server.routing import MethodNotAllowed
 from entrepot.server.site import Site
 
@@ -49,5 +50,7 @@ class Requests:
         data = b"" if body is None else json.dumps(body).encode()
         origins = site.addresses.origins("https")
         with audit.answering(request_id) if request_id else nullcontext():
+            if route.is_within:
+                require_sight(site.hub, principal, route, params)
             answer = route.handler(Call(site, method, path, params, b"", {}, principal, request_id, origins, data))
         return json.loads(answer.body) if answer.body else None

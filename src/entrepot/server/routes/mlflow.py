@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from entrepot.domain.jobs import tracking
 from entrepot.domain.jobs.records import READ, WRITE
+from entrepot.domain.jobs.tracking import METRICS
 from entrepot.server.artifacts import receive, send
 from entrepot.server.calls import Answer, Call, reply
 from entrepot.server.mlflow_answers import fields_of, listed, told
@@ -58,7 +59,7 @@ def _routes() -> Iterator[Route]:
         endpoint = base + api + "/mlflow/{endpoint:rest}"
         yield Route("GET", endpoint, READ, _handle)
         for method in ("POST", "PATCH", "DELETE"):
-            yield Route(method, endpoint, WRITE, _handle)
+            yield Route(method, endpoint, WRITE, _handle, other_action=METRICS)
     artifacts = base + "/api/2.0/mlflow-artifacts/artifacts"
     table: tuple[tuple[str, str, str, Callable[[Call], Answer]], ...] = (
         ("PUT", artifacts + "/{path:rest}", WRITE, _put_artifact),

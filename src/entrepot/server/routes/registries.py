@@ -7,7 +7,7 @@ from entrepot.server.places import PREFIXES, REGISTRY, RESOURCES, SUBSCRIPTION, 
 from entrepot.server.routing import Route
 from entrepot.wire.arm import list_query, next_url, page_body
 
-_DISCOVERY = "clients ask where a registry is before they sign in; it tells addresses and regions only, as Azure does"
+_DISCOVERY = "tells where a registry is, and that there is one, to whoever may see anything of it"
 
 
 def _put(call: Call) -> Answer:
@@ -44,7 +44,7 @@ def _delete(call: Call) -> Answer:
 
 
 def _discovery(call: Call) -> Answer:
-    found = registries.discovery(call.hub, call.params["registry"])
+    found = registries.discovery(call.hub, call.principal, call.params["registry"])
     return reply(found | {"primaryRegion": region_address(call.origins.api, found["location"])})
 
 
@@ -63,6 +63,6 @@ ROUTES = (
     Route("GET", f"{SUBSCRIPTION}/providers/{PROVIDER}/registries", registries.READ, _list, inline=True),
     Route(
         "GET", "/registrymanagement/v1.0/registries/{registry}/discovery", None, _discovery, inline=True,
-        reason=_DISCOVERY, is_anonymous=True,
+        reason=_DISCOVERY,
     ),
 )  # fmt: skip
