@@ -58,6 +58,20 @@ def test_every_kind_can_be_created_shown_and_listed_in_both_scopes(
     assert "thing" in names
 
 
+def test_names_that_clients_made_up_are_not_listed(hub: Hub, dev: WorkspaceScope) -> None:
+    made_up, named = AssetRef(dev, MODEL, "0a1b2c", "1"), AssetRef(dev, MODEL, "taxi", "1")
+    put(hub, made_up, isAnonymous=True)  # as azure-ai-ml does with the model of a deployment
+    put(hub, named, tags={"isAnonymous": "true"}, description='{"isAnonymous":true}')
+
+    def names() -> list[str]:
+        return [document.body["name"] for document in catalog.containers(hub, OWNER, dev, MODEL).documents]
+
+    assert names() == ["taxi"]
+    assert catalog.get(hub, OWNER, made_up).body["properties"]["isAnonymous"] is True
+    put(hub, AssetRef(dev, MODEL, "0a1b2c", "2"))
+    assert sorted(names()) == ["0a1b2c", "taxi"]
+
+
 def test_any_string_is_a_version_of_a_model_too(hub: Hub, registry: RegistryScope) -> None:
     for version in ("1.2.3-beta+7", "2026-11-23", "Größe", "007"):
         document, _ = put(hub, AssetRef(registry, MODEL, "m", version))

@@ -31,6 +31,7 @@ from entrepot.store.documents import Document, Order, Page, View
 
 Json = Any
 
+_ANONYMOUS_MARK = b'"isAnonymous":true'  # bodies of lists are not decoded; in no text can this stand
 _ANONYMOUS = ("/azureml_anonymous", "/CliV2AnonymousEnvironment")  # names that clients give to what has none
 
 SNAPSHOTS_SPACE = "snapshots"
@@ -242,11 +243,16 @@ def containers(
     action = access.asset_action(found.key, kind, "read")
     asked = _Asked(f"{found.key}/{kind.plural}", view, order, tags or {})
     page = asked.page(hub, principal, action, after=after, limit=limit)
-    shown = tuple(document for document in page.documents if not document.key.endswith(_ANONYMOUS))
+    shown = tuple(document for document in page.documents if not _is_anonymous(document))
     if access.coverage(hub, principal, action, asked.collection) is Coverage.ALL:
         return Page(shown, page.next)
     names = [(AssetRef(scope, kind, document.key.rpartition("/")[2], ""), document) for document in shown]
     return Page(tuple(_narrowed(hub, principal, ref, document) for ref, document in names), page.next)
+
+
+def _is_anonymous(container: Document) -> bool:
+    """Say whether a name is one that a client made up, such as that of a deployment's own model."""
+    return container.key.endswith(_ANONYMOUS) or _ANONYMOUS_MARK in container.raw
 
 
 def codes_with_hash(hub: Hub, principal: Principal, scope: Scope, digest: str) -> Page:

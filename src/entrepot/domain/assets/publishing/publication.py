@@ -172,7 +172,7 @@ def _created(hub: Hub, principal: Principal, draft: Draft, shelf: Shelf, now: fl
         "entrepot": ours,
     }
     is_archived = properties["isArchived"]
-    shelf.add(ref.version)
+    shelf.add(ref.version, is_anonymous=ref.kind is not CODE and properties["isAnonymous"] is True)
     if not _is_behind_active(hub, ref, shelf, is_archived=is_archived):
         shelf.lead_with(ref.version, properties["tags"] or {})
     return [

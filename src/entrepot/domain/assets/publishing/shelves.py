@@ -34,9 +34,13 @@ class Shelf:
         text: str = self.body["properties"]["nextVersion"]
         return text
 
-    def add(self, version: str) -> None:
-        """Take a new version in: a new highest number moves the next one."""
+    def add(self, version: str, *, is_anonymous: bool = False) -> None:
+        """Take a new version in: a new highest number moves the next one. Names of nothing but anonymous ones hide."""
         properties, ours = self.body["properties"], self.body["entrepot"]
+        if not is_anonymous:
+            ours.pop("isAnonymous", None)
+        elif not self.revision and properties["latestVersion"] is None:
+            ours["isAnonymous"] = True
         if version.isascii() and version.isdigit() and len(version) <= 18:
             ours["highest"] = max(ours["highest"], int(version))
         properties["nextVersion"] = str(ours["highest"] + 1)
