@@ -28,6 +28,7 @@ __all__ = [
     "asset_action",
     "coverage",
     "holders_of",
+    "is_involved",
     "record",
     "require",
     "require_visible",
@@ -86,6 +87,14 @@ def somebody(hub: Hub, id: str) -> Principal:
     """Return a principal of whom only the id is known, with the groups that the directory puts it in."""
     known = hub.standing.of(hub.documents, id, hub.clock.now())
     return Principal(id=id, name="", tenant=hub.settings.tenant, groups=known.groups if known else ())
+
+
+def is_involved(hub: Hub, principal: Principal, scope_key: str) -> bool:
+    """Say whether the principal holds any role at a scope, above or below it. Denials are not looked at."""
+    if principal is SYSTEM or is_public(scope_key):
+        return True
+    holders = holders_of(hub, principal)
+    return hub.grants.reaches(hub.documents, holders, scope_key.strip("/"), hub.clock.now())
 
 
 def is_public(scope_key: str) -> bool:

@@ -34,7 +34,7 @@ from entrepot.server.addresses import AddressSigner
 from entrepot.server.app import Application
 from entrepot.server.authentication import Authenticator
 from entrepot.server.dataplane.bearers import Bearers
-from entrepot.server.dataplane.listener import Bearer, DataPlane
+from entrepot.server.dataplane.listener import DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.server.dataplane.trail import Trail
 from entrepot.server.gateway.counting import Tellers
@@ -166,7 +166,7 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         sas = SasSigner(load_key(keys / "sas.key"))
         tokens, authenticator = _authority(hub, owner, urls, tls)
         door = Door(per_address=settings.connections_per_address, total=raise_files_limit())
-        planes, ports = _open_planes(hub, sas, Bearers(hub, authenticator).grant, server_context(tls), door)
+        planes, ports = _open_planes(hub, sas, Bearers(hub, authenticator), server_context(tls), door)
         for plane in planes:
             undo.callback(plane.stop)
         gateway = open_gateway(hub, settings.home / "gateway", server=urls[0], tls=tls)
@@ -268,7 +268,7 @@ def _workers(site: Site, tls: TlsFiles) -> Workers:
 
 
 def _open_planes(
-    hub: Hub, sas: SasSigner, bearer: Bearer, context: ssl.SSLContext, door: Door
+    hub: Hub, sas: SasSigner, bearers: Bearers, context: ssl.SSLContext, door: Door
 ) -> tuple[tuple[DataPlane, ...], tuple[int, int]]:
     """Start the listeners for bytes beside those of the API, each on the next port if it is free."""
 
@@ -277,7 +277,7 @@ def _open_planes(
     def opened(port: int, ssl_context: ssl.SSLContext | None) -> tuple[DataPlane, int]:
         plane = DataPlane(
             hub.containers, hub.depots, sas, trail=trail, host=settings.host if ssl_context else settings.plain_host,
-            port=port, ssl_context=ssl_context, bearer=bearer, door=door,
+            port=port, ssl_context=ssl_context, bearer=bearers.grant, stands=bearers.stands, door=door,
             reserve_bytes=settings.reserve_bytes, upload_limit_bytes=settings.upload_limit_bytes,
         )  # fmt: skip
         return plane, plane.start()

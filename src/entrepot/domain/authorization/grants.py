@@ -125,6 +125,14 @@ class Grants:
         """
         return self._decided(holders, action, self.ancestry(documents, scope_key), is_below=True)
 
+    def reaches(self, documents: DocumentStore, holders: Iterable[str], scope_key: str, now: float) -> bool:
+        """Say whether anything at all was given to one of the holders at a scope, above it or below it."""
+        if now - self._checked >= PEERS_NOTICE_S or now < self._checked:
+            self._refresh(documents, now)
+        around, prefix = frozenset(self.ancestry(documents, scope_key)), scope_key + "/"
+        held = (scope for holder in holders for scope in tuple(self._index.given.get(holder, ())))
+        return any(scope in around or scope.startswith(prefix) for scope in held)
+
     def below(self, holders: tuple[str, ...], action: str, scope_key: str) -> set[str]:
         """Return the scopes below a scope at which the principal was given the action; denials are not looked at."""
         return {holding.scope for holding in self._within(self._index.given, holders, action, scope_key)}

@@ -1,4 +1,4 @@
-"""What a bearer token lets its holder do in a container: what its principal may do where the container belongs.
+"""Who asks for bytes: what a token lets its holder do in a container, and whether a signature's holder still stands.
 
 Clients send tokens instead of signatures for datastores without credentials of their own.
 """
@@ -29,6 +29,18 @@ class Bearers:
         except Unauthenticated:
             return None
         return Grant(frozenset(self._permissions(principal, container)), holder=principal.id)
+
+    def stands(self, grant: Grant, container: str) -> bool:
+        """Say whether the one to whom a signature was given is still there, and still has a role where it leads."""
+        if not grant.holder:
+            return True
+        hub = self._hub
+        known = hub.standing.of(hub.documents, grant.holder, hub.clock.now())
+        if known is None or not known.is_enabled:
+            return False
+        info = hub.containers.describe(container)
+        owner = info.owner if info else ""
+        return not owner or access.is_involved(hub, access.somebody(hub, grant.holder), owner)
 
     def _permissions(self, principal: Principal, container: str) -> str:
         info = self._hub.containers.describe(container)

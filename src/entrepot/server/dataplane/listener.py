@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from entrepot.core.clock import Clock, SystemClock
 from entrepot.core.errors import Category, EntrepotError, NotFound, RevisionMismatch, StateConflict, Unauthenticated
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 _DRAINED_BYTES = 256 << 10
 Operation = Callable[[Request, Context], Answer]
 Bearer = Callable[[str, str], "Grant | None"]
+Stands = Callable[[Grant, str], bool]
 
 _BLOB_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("GET", ""): ("r", azure.get_blob),
@@ -76,6 +78,7 @@ class DataPlane:
     """Serves containers over HTTP, or HTTPS with an `ssl_context`, from `start` to `stop`.
 
     `bearer` turns a token and a container's name into what its holder may do; None for a token that is not known.
+    `stands` says whether the holder of a signature is still there.
     `trail` records who wrote and who was refused. `port` 0 takes any.
     """
 
@@ -89,6 +92,7 @@ class DataPlane:
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
         bearer: Bearer | None = None,
+        stands: Stands | None = None,
         trail: Trail | None = None,
         clock: Clock | None = None,
         reserve_bytes: int = 0,
@@ -103,6 +107,7 @@ class DataPlane:
         self._address = (host, port)
         self._ssl_context = ssl_context
         self._bearer = bearer
+        self._stands = stands
         self._trail = trail
         self._clock = clock or SystemClock()
         self._room = Room(reserve_bytes=reserve_bytes, limit_bytes=upload_limit_bytes)
@@ -268,7 +273,10 @@ class DataPlane:
     def _grant(self, container: str, query: Mapping[str, str]) -> Grant:
         if "sig" not in query:
             raise Unauthenticated("a shared access signature (sig) or a bearer token is needed")
-        return self._signer.grant(container, query, self._clock.now())
+        grant = self._signer.grant(container, query, self._clock.now())
+        if self._stands and not self._stands(grant, container):
+            return replace(grant, permissions=frozenset())
+        return grant
 
 
 def _is_left_over(body: Framed) -> bool:
