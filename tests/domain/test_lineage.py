@@ -80,6 +80,18 @@ def test_what_may_not_be_seen_is_hidden_and_not_walked_through(hub: Hub, strange
     assignments.assign(hub, OWNER, role="AzureML Registry User", assignee=stranger.id, scope="registries/contoso")
     (edge,) = lineage.edges(hub, stranger, promoted)
     assert (edge.source, edge.relation, edge.target) == ("hidden", "shared", promoted)
+    hub.documents.commit(
+        [
+            lineage.produced(
+                "/subscriptions/s1/resourceGroups/rg/providers/"
+                "Microsoft.MachineLearningServices/workspaces/dev/jobs/secret",
+                promoted,
+                {"output": "secret"},
+            )
+        ]
+    )
+    told = {(edge.source, edge.relation): edge.body for edge in lineage.edges(hub, stranger, promoted)}
+    assert told == {("hidden", "shared"): None, ("hidden", "produced"): None}
 
 
 def test_a_circle_ends(hub: Hub) -> None:

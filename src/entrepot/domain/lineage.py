@@ -128,7 +128,8 @@ def _walk(
                 return
             is_visible = far in seen or may_see(hub, principal, far)
             source, target = (link.source, link.target) if is_visible else _hidden(link, far)
-            found.setdefault((source, link.relation, target), Edge(source, link.relation, target, link.body))
+            told = link.body if is_visible else None
+            found.setdefault((source, link.relation, target), Edge(source, link.relation, target, told))
             if is_visible and far not in seen:
                 seen.add(far)
                 reached.append(far)
