@@ -1,5 +1,6 @@
 """kill -9 at random moments of uploads: what was acknowledged is whole, nothing half-made is to be seen."""
 
+import http.client
 import os
 import random
 import select
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from entrepot.client.failures import Failure
 from entrepot.client.transfers.hashes import snapshot_digest
@@ -22,6 +24,7 @@ from entrepot.store import paths, snapshots
 from entrepot.store.containers import Containers
 from entrepot.store.depots import LocalDepots
 from entrepot.store.local import LocalStore
+from entrepot.store.spool import Spool
 from entrepot.store.sql import open_documents
 
 KILLS = 10
@@ -33,11 +36,14 @@ from entrepot.server.dataplane.listener import DataPlane
 from entrepot.server.dataplane.sas import SasSigner
 from entrepot.store.containers import Containers
 from entrepot.store.depots import LocalDepots
+from entrepot.store.spool import Spool
 from entrepot.store.sql import open_documents
 
 home = Path(sys.argv[1])
-depots = LocalDepots(home / "regions")
-containers = Containers(open_documents(home / "entrepot.db"), depots.of, regions=lambda: ("eastus",))
+depots, documents = LocalDepots(home / "regions"), open_documents(home / "entrepot.db")
+spool = Spool(documents, depots.of)
+spool.restore()
+containers = Containers(documents, depots.of, regions=lambda: ("eastus",), spool=spool)
 containers.create("container", region="eastus", owner="registries/contoso")
 depots.of("eastus")
 print(DataPlane(containers, depots, SasSigner(b"k" * 32)).start(), flush=True)
@@ -77,6 +83,7 @@ def audit(home: Path, acknowledged: dict[str, Digest]) -> None:
     depots = LocalDepots(home / "regions")
     documents = open_documents(home / "entrepot.db")
     try:
+        Spool(documents, depots.of).restore()
         blobs = depots.of(Region("eastus"))
         assert isinstance(blobs, LocalStore)
         staging = home / "regions/eastus" / paths.STAGING
@@ -125,6 +132,65 @@ def test_a_killed_server_loses_nothing_acknowledged_and_shows_nothing_half_made(
             timer.join()
         audit(home, acknowledged)
     assert broken == KILLS
+
+
+def test_a_killed_server_has_every_small_blob_that_it_acknowledged(tmp_path: Path) -> None:
+    chosen = random.Random(os.environ.get("ENTREPOT_TEST_SEED", "1"))
+    home = tmp_path / "home"
+    acknowledged: dict[str, bytes] = {}
+    for kill in range(KILLS):
+        with server(home) as (process, url):
+            acknowledged |= put_until_killed(process, url, f"k{kill}", chosen)
+        audit(home, {})
+    assert len(acknowledged) > KILLS
+    with server(home) as (_, url):
+        assert {name: fetched(url, name) for name in acknowledged} == acknowledged
+
+
+def put_until_killed(
+    process: subprocess.Popen[bytes], url: str, base: str, chosen: random.Random
+) -> Iterator[tuple[str, bytes]]:
+    """Put small blobs by four clients until the server dies; yield those that it acknowledged."""
+    done: list[tuple[str, bytes]] = []
+    first = threading.Event()
+
+    def put(client: int) -> None:
+        with suppress(OSError, http.client.HTTPException):
+            for number in range(100_000):
+                name, data = f"{base}/{client}-{number}", f"{base} {client} {number}".encode() * 100
+                if ask(url, "PUT", name, data)[0] != 201:
+                    return
+                done.append((name, data))
+                first.set()
+
+    clients = [threading.Thread(target=put, args=(client,)) for client in range(4)]
+    for client in clients:
+        client.start()
+    assert first.wait(60)
+    time.sleep(chosen.uniform(0.0, 0.5))
+    process.send_signal(signal.SIGKILL)
+    for client in clients:
+        client.join()
+    yield from done
+
+
+def ask(url: str, method: str, name: str, body: bytes = b"") -> tuple[int, bytes]:
+    """Send one request about a blob."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.netloc, timeout=60)
+    try:
+        connection.request(method, f"{place.path}/{name}?{place.query}", body, {"x-ms-blob-type": "BlockBlob"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def fetched(url: str, name: str) -> bytes:
+    """Return a blob's bytes."""
+    status, data = ask(url, "GET", name)
+    assert status == 200
+    return data
 
 
 @contextmanager

@@ -79,6 +79,7 @@ from entrepot.server.tls import TlsFiles, bundle, server_context
 from entrepot.store.containers import Containers
 from entrepot.store.depots import CloudDepots, LocalDepots, open_depots
 from entrepot.store.documents import DocumentStore
+from entrepot.store.spool import Spool
 from entrepot.store.sql import open_documents
 from entrepot.store.web.addresses import Allowed
 from entrepot.wire.openapi import Operation
@@ -118,6 +119,7 @@ class Composition:
     pools: tuple[ThreadPoolExecutor, ...]
     depots: LocalDepots | CloudDepots
     door: Door
+    spool: Spool | None
 
     def start(self) -> None:
         """Begin the work that an earlier process left, and all that comes."""
@@ -142,6 +144,8 @@ class Composition:
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
         self.site.auditor.stop()
+        if self.spool:
+            self.spool.close()
         self.site.hub.documents.close()
         self.depots.close()
 
@@ -156,7 +160,11 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
         undo.callback(documents.close)
         depots = open_depots(settings.home / "regions", url=settings.blob_url, fsync=settings.fsync)
         undo.callback(depots.close)
-        hub, keys = _hub(settings, clock, documents, depots), settings.home / "keys"
+        spool = Spool(documents, depots.of) if settings.is_embedded else None
+        if spool:
+            spool.restore()
+            undo.callback(spool.close)
+        hub, keys = _hub(settings, clock, documents, depots, spool), settings.home / "keys"
         owner = Principal(id=OWNER_ID, name=_user_name(), tenant=settings.tenant)
         assignments.bootstrap(hub, owner)
         directory.ensure_owner(hub, owner)
@@ -178,13 +186,16 @@ def compose(settings: Settings, tls: TlsFiles, urls: tuple[str, str]) -> Composi
             router=Router(ROUTES), version=entrepot.__version__, gateway=gateway, operations=OPERATIONS,
             auditor=_auditor(hub), recorder=Recorder(hub, tellers), tellers=tellers,
         )  # fmt: skip
-        composition = _assembled(site, tls, planes, depots, door)
+        composition = _assembled(site, tls, planes, depots, door, spool)
         undo.pop_all()
         return composition
 
 
-def _hub(settings: Settings, clock: SystemClock, documents: DocumentStore, depots: LocalDepots | CloudDepots) -> Hub:
-    containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock)
+def _hub(
+    settings: Settings, clock: SystemClock, documents: DocumentStore, depots: LocalDepots | CloudDepots,
+    spool: Spool | None,
+) -> Hub:  # fmt: skip
+    containers = Containers(documents, depots.of, regions=lambda: known_regions(hub), clock=clock, spool=spool)
     backend = LocalBackend(
         settings.home, sandbox=settings.sandbox, python_policy=settings.environment_python,
         environments=settings.environments,
@@ -218,13 +229,14 @@ def _authority(hub: Hub, owner: Principal, urls: tuple[str, str], tls: TlsFiles)
 
 
 def _assembled(
-    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots, door: Door
-) -> Composition:
+    site: Site, tls: TlsFiles, planes: tuple[DataPlane, ...], depots: LocalDepots | CloudDepots, door: Door,
+    spool: Spool | None,
+) -> Composition:  # fmt: skip
     writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
     waiters = ThreadPoolExecutor(_WAITERS, thread_name_prefix="wait")
     reads_inline = not site.hub.settings.database_url  # SQLite answers in 0.01 ms, a database elsewhere does not
     application = Application(site, site.router, writers=writers, waiters=waiters, reads_inline=reads_inline)
-    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots, door)
+    return Composition(site, application, _workers(site, tls), planes, (writers, waiters), depots, door, spool)
 
 
 def _workers(site: Site, tls: TlsFiles) -> Workers:

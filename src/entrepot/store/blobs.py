@@ -23,17 +23,19 @@ class BlobStore(Protocol):
     """Bytes of one region. All methods are synchronous and thread-safe; a missing name raises BlobMissing.
 
     `staging` is a folder of this process for files on their way in: `adopt` moves them from there at no cost. Files
-    left in it by a process that died are removed when the store is opened again.
+    left in it by a process that died are removed when the store is opened again. `is_local`: what `open` returns for a
+    whole blob is a real file.
     """
 
     staging: Path
+    is_local: bool
 
     def stat(self, name: str) -> BlobStat | None:
         """Return the blob's size and time, or None."""
         ...
 
     def open(self, name: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
-        """Open a blob, or a range of it, for reading. A local store returns a real file (usable by sendfile)."""
+        """Open a blob, or a range of it, for reading. A local store returns a real file for a whole one."""
         ...
 
     def put(self, name: str, source: BinaryIO | bytes) -> int:

@@ -25,6 +25,8 @@ _SCHEMES = ("memory", "s3", "s3a", "az", "azure", "adl", "abfs", "abfss", "gs", 
 class CloudStore:
     """Blobs below a prefix of a bucket. `staging` is a local folder for files on their way to it."""
 
+    is_local = False
+
     def __init__(self, store: ObjectStore, *, prefix: str, staging: Path) -> None:
         self._store = store
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""

@@ -31,6 +31,7 @@ from entrepot.store.blocklists import Block, Wanted
 from entrepot.store.blocklists.joining import joined
 from entrepot.store.documents import ABSENT, Change, Delete, Document, DocumentStore, Order, Put, View
 from entrepot.store.overlay import LAST, ROOT, BlobItem, Manifests, Mount, Overlay, Walk, item_of
+from entrepot.store.spool import Spool
 
 __all__ = ["BlobItem", "ContainerInfo", "Containers", "Listing", "snapshot_container", "snapshot_of_container"]
 
@@ -83,7 +84,7 @@ Record = Callable[[str, str], Sequence[Change]]
 
 class Containers:
     """Containers, their blobs and their mounts. `store_of` gives a region's bytes; `regions()` are searched in order
-    for the snapshots of implicit containers.
+    for the snapshots of implicit containers. `spool` carries small bytes where one process has everything for itself.
     """
 
     _record: Record | None = None
@@ -95,8 +96,10 @@ class Containers:
         *,
         regions: Callable[[], Sequence[Region]] = tuple,
         clock: Clock | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self._documents = documents
+        self._spool = spool
         self._store_of = store_of
         self._regions = regions
         self._clock = clock or SystemClock()
@@ -179,9 +182,31 @@ class Containers:
         if found is None or found.size_bytes != size_bytes:
             raise BlobMissing(f"the store has no {size_bytes} bytes with digest {digest}")
         blobs.sync()
-        body = {"digest": digest, "size": size_bytes, "modified": self._clock.now(), "md5": md5}
-        body |= {"contentType": content_type, "metadata": dict(metadata or {})}
+        body = self._body(digest, size_bytes, md5, content_type, metadata)
         return self._write(container, name, lambda _: body, only_if_absent=only_if_absent, if_match=if_match)
+
+    def put_bytes(
+        self, container: str, name: str, data: bytes, *, md5: str | None = None, content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None, only_if_absent: bool = False,
+    ) -> BlobItem:  # fmt: skip
+        """Keep at most spool.LIMIT_BYTES under a name, with one flush where there is a spool. Raises as `put` does."""
+        check_path(name)
+        region, spool = self._unsealed(container), self._spool
+        digest = snapshots.keep(self._store_of(region), data)
+        body = self._body(digest, len(data), md5, content_type, metadata)
+        if spool is None:
+            self._store_of(region).sync()
+            return self._write(container, name, lambda _: body, only_if_absent=only_if_absent)
+        carried = spool.carry(region, digest, data)
+        item = self._write(container, name, lambda _: body, only_if_absent=only_if_absent, more=(carried,))
+        spool.carried(region, digest)
+        return item
+
+    def _body(
+        self, digest: Digest, size: int, md5: str | None, content_type: str | None, metadata: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        body = {"digest": digest, "size": size, "modified": self._clock.now(), "md5": md5}
+        return body | {"contentType": content_type, "metadata": dict(metadata or {})}
 
     def stage_block(self, container: str, name: str, block_id: str, file: Path) -> None:
         """Keep a file, which is gone afterwards, as a block of an upload; a second one with the same id replaces it."""
@@ -386,12 +411,16 @@ class Containers:
         return None
 
     def _writable(self, container: str) -> BlobStore:
+        return self._store_of(self._unsealed(container))
+
+    def _unsealed(self, container: str) -> Region:
+        """Return the region of a container that takes writes. Raises NotFound, StateConflict."""
         info = self.describe(container)
         if info is None:
             raise NotFound(f"there is no container {container!r}")
         if info.is_sealed or info.region is None:
             raise StateConflict(f"container {container!r} is sealed: its blobs belong to an asset and never change")
-        return self._store_of(info.region)
+        return info.region
 
     def _write(
         self,
@@ -401,6 +430,7 @@ class Containers:
         *,
         only_if_absent: bool = False,
         if_match: str | None = None,
+        more: Sequence[Change] = (),
     ) -> BlobItem:
         """Write a blob document from what is there now, again when another writer came in between."""
         overlay = self._overlay(container)
@@ -413,7 +443,7 @@ class Containers:
             _check_match(key, document, found, if_match)
             try:
                 change = Put(key, body_of(found), match=document.revision if document else ABSENT)
-                (written,) = self._commit(container, name, [change])
+                written = self._commit(container, name, [change, *more])[0]
             except RevisionMismatch:
                 continue
             item = item_of(name, written)

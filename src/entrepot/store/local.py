@@ -33,6 +33,8 @@ _MODE = 0o444
 class LocalStore:
     """Blobs as read-only files below `root`. `fsync` False gives up durability over power cuts, nothing else."""
 
+    is_local = True
+
     def __init__(self, root: Path, *, fsync: bool = True) -> None:
         self._root = root.absolute()
         self._fsync = fsync

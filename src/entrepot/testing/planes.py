@@ -16,6 +16,7 @@ from entrepot.store.blobs import BlobStore
 from entrepot.store.containers import Containers
 from entrepot.store.depots import LocalDepots
 from entrepot.store.documents import DocumentStore
+from entrepot.store.spool import Spool
 from entrepot.store.sql import open_documents
 
 EAST, WEST = Region("eastus"), Region("westus")
@@ -146,12 +147,15 @@ class Launcher:
 
     documents: DocumentStore
     depots: LocalDepots
+    spool: Spool
     started: list[DataPlane] = field(default_factory=list)
 
     def __call__(self, **options: Any) -> Plane:
         """Start a data plane with DataPlane's options."""
         clock = HeldClock()
-        containers = Containers(self.documents, self.depots.of, regions=lambda: (EAST, WEST), clock=clock)
+        containers = Containers(
+            self.documents, self.depots.of, regions=lambda: (EAST, WEST), clock=clock, spool=self.spool
+        )
         containers.create(C, region=EAST, owner="registries/contoso")
         signer = SasSigner(b"k" * 32)
         plane = DataPlane(containers, self.depots, signer, clock=clock, **options)
@@ -164,13 +168,16 @@ def data_planes(home: Path, *, fsync: bool = False) -> Iterator[Launcher]:
     """Give a launcher of data planes over one home; in the end, stop them and see that no thread is left."""
     depots = LocalDepots(home / "regions", fsync=fsync)
     documents = open_documents(home / "entrepot.db", fsync=fsync)
-    launcher = Launcher(documents, depots)
+    spool = Spool(documents, depots.of)
+    launcher = Launcher(documents, depots, spool)
     try:
         yield launcher
     finally:
         for plane in launcher.started:
             plane.stop()
+        spool.close()
         depots.close()
         documents.close()
-    left = {thread.name for thread in threading.enumerate()} & {"dataplane", "transfer", "arrival", "departure"}
+    ours = {"dataplane", "transfer", "arrival", "departure", "spool"}
+    left = {thread.name for thread in threading.enumerate()} & ours
     assert not left, f"threads of a stopped data plane still run: {left}"

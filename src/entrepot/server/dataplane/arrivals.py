@@ -104,6 +104,15 @@ def arriving(body: Body, blobs: BlobStore, room: Room, *, sha256: bool = True, m
         file.unlink(missing_ok=True)
 
 
+def md5_of(data: bytes) -> str:
+    """Return the MD5 of bytes as Content-MD5 tells it."""
+    return _told(hashlib.md5(data, usedforsecurity=False))
+
+
+def _told(md5: Any) -> str:
+    return base64.b64encode(md5.digest()).decode()
+
+
 def check_md5(expected: str | None, found: str | None) -> None:
     """Raise InvalidRequest when a body is not the one whose Content-MD5 was told."""
     if expected is not None and expected != found:
@@ -127,7 +136,7 @@ def _receive(body: Body, file: Path, *, sha256: bool, md5: bool, claim: Claim, c
     finally:
         writer.close()
     digest = Digest(of_content.hexdigest() if of_content else "")
-    return Arrived(file, digest, size, base64.b64encode(of_body.digest()).decode() if of_body else None)
+    return Arrived(file, digest, size, _told(of_body) if of_body else None)
 
 
 def _receive_overlapped(

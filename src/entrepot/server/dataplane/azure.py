@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Any
 from uuid import uuid4
 
 from entrepot.core.digests import Digest
 from entrepot.core.errors import BlobMissing, InvalidRequest, NotFound
 from entrepot.core.manifests import check_path
 from entrepot.server.dataplane import conditions, listings
-from entrepot.server.dataplane.arrivals import Room, arriving, check_md5
+from entrepot.server.dataplane.arrivals import Room, arriving, check_md5, md5_of
 from entrepot.server.dataplane.copies import CopySource, copy_source, opened
 from entrepot.server.dataplane.messages import Answer, Refusal, Request, Slice
 from entrepot.server.dataplane.sas import Grant
-from entrepot.store import paths, snapshots
+from entrepot.store import paths, snapshots, spool
 from entrepot.store.blobs import BlobStore
 from entrepot.store.containers import BlobItem, Containers
 
@@ -96,7 +97,7 @@ def slice_of(
     wanted = conditions.wanted_range(asked, size_bytes)
     start, length = wanted or (0, size_bytes)
     name = paths.content(digest)
-    is_local = store.local_path(name) is not None
+    is_local = store.is_local
     file = store.open(name) if is_local else store.open(name, start=start, length=length)
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size_bytes}"
@@ -115,20 +116,27 @@ def put_blob(request: Request, context: Context) -> Answer:
     if kind != "BlockBlob":
         raise Refusal(501, "NotImplemented", f"Blobs of type {kind} are not kept here: use BlockBlob.")
     sent_md5 = request.headers.get("content-md5")
+    about: dict[str, Any] = {
+        "md5": request.headers.get("x-ms-blob-content-md5") or sent_md5, "content_type": _content_type(request),
+        "metadata": _metadata(request), "only_if_absent": only_if_absent,
+    }  # fmt: skip
+    put = _put_small if request.body.length is not None and request.body.length <= spool.LIMIT_BYTES else _put_large
+    item = put(request, context, sent_md5, about)
+    return Answer(201, _written(item) | ({"Content-MD5": sent_md5} if sent_md5 else {}))
+
+
+def _put_small(request: Request, context: Context, sent_md5: str | None, about: dict[str, Any]) -> BlobItem:
+    with context.room.claim(context.store, request.body.length):
+        data = request.read_all(spool.LIMIT_BYTES)
+        check_md5(sent_md5, md5_of(data) if sent_md5 else None)
+        return context.containers.put_bytes(request.container, request.name, data, **about)
+
+
+def _put_large(request: Request, context: Context, sent_md5: str | None, about: dict[str, Any]) -> BlobItem:
     with arriving(request.body, context.store, context.room, md5=sent_md5 is not None) as arrived:
         check_md5(sent_md5, arrived.md5)
         snapshots.keep_file(context.store, arrived.digest, arrived.file)
-    item = context.containers.put(
-        request.container,
-        request.name,
-        arrived.digest,
-        arrived.size_bytes,
-        md5=request.headers.get("x-ms-blob-content-md5") or sent_md5,
-        content_type=_content_type(request),
-        metadata=_metadata(request),
-        only_if_absent=only_if_absent,
-    )
-    return Answer(201, _written(item) | ({"Content-MD5": sent_md5} if sent_md5 else {}))
+    return context.containers.put(request.container, request.name, arrived.digest, arrived.size_bytes, **about)
 
 
 def put_block(request: Request, context: Context) -> Answer:
