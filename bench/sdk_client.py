@@ -1,6 +1,7 @@
 """What bench_sdk.py times, in an environment with the genuine clients: one JSON line for each thing done.
 
-    sdk_client.py blobs CONTAINER_URL FOLDER    up and down by azure-storage-blob, as azure-ai-ml sets it up
+    sdk_client.py big CONTAINER_URL FOLDER    one file up and down by azure-storage-blob, as azure-ai-ml sets it up
+    sdk_client.py small CONTAINER_URL FOLDER    many: by azure-storage-blob in threads, and by azure-ai-ml as a folder
     sdk_client.py create SUBSCRIPTION GROUP WORKSPACE FOLDER ROUNDS    models.create_or_update of a folder
     sdk_client.py place SUBSCRIPTION GROUP WORKSPACE    make the workspace; print its container's signed address
 
@@ -12,18 +13,22 @@ import filecmp
 import io
 import json
 import logging
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
 from azure.ai.ml import MLClient  # noqa: E402
+from azure.ai.ml._artifacts._blob_storage_helper import BlobStorageClient  # noqa: E402
 from azure.ai.ml._azure_environments import _get_storage_endpoint_from_metadata  # noqa: E402
 from azure.ai.ml.entities import Model, Workspace  # noqa: E402
 from azure.identity import DefaultAzureCredential  # noqa: E402
@@ -40,23 +45,35 @@ def timed(step: str, act: Callable[[], object]) -> None:
     print(json.dumps({"step": step, "seconds": time.perf_counter() - began}), flush=True)
 
 
-def blobs(url: str, folder: str) -> None:
-    """Send the big file and the small ones, fetch them, and hold what came against what went."""
-    work, run = Path(folder), uuid.uuid4().hex
+def big(url: str, folder: str) -> None:
+    """Send the big file, fetch it, and hold what came against what went."""
+    work, name = Path(folder), uuid.uuid4().hex
     container = ContainerClient.from_container_url(url)
-    big, back = work / "big" / "big.bin", work / "back.bin"
-    timed("big up", lambda: send(container, f"{run}/big", big))
-    timed("big down", lambda: fetch(container, f"{run}/big", back))
-    if not filecmp.cmp(big, back, shallow=False):
+    file, back = work / "big" / "big.bin", work / "back.bin"
+    timed("big up", lambda: send(container, name, file))
+    timed("big down", lambda: fetch(container, name, back))
+    if not filecmp.cmp(file, back, shallow=False):
         raise RuntimeError("the big file came back changed")
     back.unlink()
-    files = sorted((work / "small").iterdir())
+
+
+def small(url: str, folder: str) -> None:
+    """Send the small files and fetch them, in both ways, and hold what came against what went."""
+    files = sorted((Path(folder) / "small").iterdir())
+    contents = [file.read_bytes() for file in files]
+    container, run = ContainerClient.from_container_url(url), uuid.uuid4().hex
+    names = [f"{run}/{file.name}" for file in files]
+    came: list[bytes] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        timed("small up", lambda: list(pool.map(lambda file: send(container, f"{run}/{file.name}", file), files)))
-        came: list[bytes] = []
-        names = [f"{run}/{file.name}" for file in files]
+        timed("small up", lambda: list(pool.map(send, repeat(container), names, files)))
         timed("small down", lambda: came.extend(pool.map(lambda name: container.download_blob(name).readall(), names)))
-    if came != [file.read_bytes() for file in files]:
+    with tempfile.TemporaryDirectory(prefix="bench-sdk-") as place:
+        named, back = Path(place) / uuid.uuid4().hex, Path(place) / "back"
+        shutil.copytree(Path(folder) / "small", named)
+        timed("folder up", lambda: BlobStorageClient(None, url).upload(str(named), "bench", "1"))
+        timed("folder down", lambda: BlobStorageClient(None, url).download(named.name, back))
+        again = [(back / file.name).read_bytes() for file in files]
+    if came != contents or again != contents:
         raise RuntimeError("the small files came back changed")
 
 
@@ -92,4 +109,4 @@ def place(subscription: str, group: str, workspace: str) -> None:
 
 
 if __name__ == "__main__":
-    {"blobs": blobs, "create": create, "place": place}[sys.argv[1]](*sys.argv[2:])
+    {"big": big, "small": small, "create": create, "place": place}[sys.argv[1]](*sys.argv[2:])
