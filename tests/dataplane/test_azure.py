@@ -361,3 +361,78 @@ def test_a_failure_of_ours_tells_only_where_to_look(launch: Launcher, caplog: py
     assert (reply.status, reply.code) == (500, "InternalError")
     assert b"secret" not in reply.body
     assert reply.headers["x-ms-request-id"] in caplog.text and reply.headers["x-ms-request-id"].encode() in reply.body
+
+
+def test_headers_that_a_blob_is_to_have_are_answered_until_others_are_set(plane: Plane) -> None:
+    put(plane, x_ms_blob_content_encoding="gzip", x_ms_blob_cache_control="no-cache", x_ms_blob_content_language="de")
+    for method in ("GET", "HEAD"):
+        headers = plane.ask(method, BLOB).headers
+        assert (headers["content-encoding"], headers["cache-control"]) == ("gzip", "no-cache")
+        assert headers["content-language"] == "de" and "content-disposition" not in headers
+    assert b"<Content-Encoding>gzip</Content-Encoding>" in plane.ask("GET", "/container", "comp=list").body
+    plane.ask("PUT", BLOB, "comp=properties", named={"x-ms-blob-content-disposition": "inline"})
+    headers = plane.ask("HEAD", BLOB).headers
+    assert headers["content-disposition"] == "inline" and "content-encoding" not in headers
+    blocks = b"<BlockList><Latest>YQ==</Latest></BlockList>"
+    assert plane.ask("PUT", BLOB, "comp=block&blockid=YQ==", b"one").status == 201
+    named = {"x-ms-blob-cache-control": "max-age=1"}
+    assert plane.ask("PUT", BLOB, "comp=blocklist", blocks, named=named).status == 201
+    headers = plane.ask("HEAD", BLOB).headers
+    assert headers["cache-control"] == "max-age=1" and "content-disposition" not in headers
+
+
+def test_tags_come_with_a_blob_or_later_and_are_told(plane: Plane) -> None:
+    put(plane, x_ms_tags="team=vision&stage=dev%20one")
+    assert b"<Tag><Key>stage</Key><Value>dev one</Value></Tag>" in plane.ask("GET", BLOB, "comp=tags").body
+    assert plane.ask("HEAD", BLOB).headers["x-ms-tag-count"] == "2"
+    new = b"<Tags><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tags>"
+    assert plane.ask("PUT", BLOB, "comp=tags", new).status == 204
+    assert plane.ask("GET", BLOB, "comp=tags").body.endswith(b"?>" + new)
+    assert new in plane.ask("GET", "/container", "comp=list&include=tags").body
+    assert b"<Tags>" not in plane.ask("GET", "/container", "comp=list").body
+    assert plane.ask("GET", BLOB).body == b"hello"
+    read_only = plane.sas(permissions="rl")
+    assert plane.ask("PUT", BLOB, "comp=tags", new, sas=read_only).status == 403
+    assert plane.ask("GET", "/container/none", "comp=tags").code == "BlobNotFound"
+
+
+@pytest.mark.parametrize(
+    "sent", ["a" * 129 + "=b", "a=" + "b" * 257, "=b", "a=%3C", "&".join(f"{n}=x" for n in range(11))]
+)
+def test_tags_that_azure_would_not_take_are_refused(plane: Plane, sent: str) -> None:
+    reply = plane.ask("PUT", BLOB, body=b"x", named={"x-ms-blob-type": "BlockBlob", "x-ms-tags": sent})
+    assert reply.status == 400 and b"tag" in reply.body, reply.body
+    assert plane.ask("HEAD", BLOB).status == 404
+
+
+@pytest.mark.parametrize("body", [b"<Tags", b"<!DOCTYPE x><Tags/>"])
+def test_tags_that_are_no_xml_are_refused(plane: Plane, body: bytes) -> None:
+    put(plane)
+    assert plane.ask("PUT", BLOB, "comp=tags", body).status == 400
+
+
+def test_a_copy_tells_where_it_is_from_without_the_signature(plane: Plane) -> None:
+    put(plane, x_ms_blob_content_encoding="gzip")
+    source = f"http://127.0.0.1:{plane.port}{BLOB}?{plane.sas()}"
+    made = plane.ask("PUT", "/container/copy", named={"x-ms-copy-source": source})
+    told = plane.ask("HEAD", "/container/copy").headers
+    assert made.status == 202 and told["x-ms-copy-id"] == made.headers["x-ms-copy-id"]
+    assert (told["x-ms-copy-status"], told["x-ms-copy-progress"]) == ("success", "5/5")
+    assert told["x-ms-copy-source"] == source.partition("?")[0]
+    assert told["content-encoding"] == "gzip"
+    listed = plane.ask("GET", "/container", "comp=list&include=copy").body
+    assert f"<CopyId>{told['x-ms-copy-id']}</CopyId>".encode() in listed and b"<CopyCompletionTime>" in listed
+    put(plane, "/container/copy")
+    assert "x-ms-copy-id" not in plane.ask("HEAD", "/container/copy").headers
+
+
+@pytest.mark.parametrize(
+    ("start", "names"), [("b", ["b", "b/1", "c"]), ("b/", ["b/1", "c"]), ("a~", ["b", "b/1", "c"]), ("d", [])]
+)
+def test_a_list_begins_where_it_is_told_to(plane: Plane, start: str, names: list[str]) -> None:
+    for name in ("a", "b", "b/1", "c"):
+        put(plane, f"/container/{name}")
+    found, _, marker = listed(plane.ask("GET", "/container", f"comp=list&maxresults=2&startFrom={start}").body)
+    if marker:
+        found += listed(plane.ask("GET", "/container", f"comp=list&startFrom={start}&marker={marker}").body)[0]
+    assert found == names

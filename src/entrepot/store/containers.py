@@ -78,6 +78,7 @@ def snapshot_of_container(name: str) -> Digest | None:
     return Digest(text) if is_digest(text) and snapshot_container(Digest(text)) == name else None
 
 
+Stated = Mapping[str, Mapping[str, str]]
 Record = Callable[[str, str], Sequence[Change]]
 """Returns the changes that tell of a write to a container and a name in it."""
 
@@ -160,18 +161,10 @@ class Containers:
         return overlay.stat(name) if is_safe_path(name) else None
 
     def put(
-        self,
-        container: str,
-        name: str,
-        digest: Digest,
-        size_bytes: int,
-        *,
-        md5: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        only_if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> BlobItem:
+        self, container: str, name: str, digest: Digest, size_bytes: int, *, md5: str | None = None,
+        content_type: str | None = None, metadata: Mapping[str, str] | None = None, only_if_absent: bool = False,
+        if_match: str | None = None, stated: Stated | None = None,
+    ) -> BlobItem:  # fmt: skip
         """Give bytes that are in the store a name. Raises AlreadyExists, RevisionMismatch, BlobMissing.
 
         Only the bytes count for `size_bytes`, which is checked; `md5` and the rest are kept as given.
@@ -182,18 +175,18 @@ class Containers:
         if found is None or found.size_bytes != size_bytes:
             raise BlobMissing(f"the store has no {size_bytes} bytes with digest {digest}")
         blobs.sync()
-        body = self._body(digest, size_bytes, md5, content_type, metadata)
+        body = self._body(digest, size_bytes, md5, content_type, metadata, stated)
         return self._write(container, name, lambda _: body, only_if_absent=only_if_absent, if_match=if_match)
 
     def put_bytes(
         self, container: str, name: str, data: bytes, *, md5: str | None = None, content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None, only_if_absent: bool = False,
+        metadata: Mapping[str, str] | None = None, only_if_absent: bool = False, stated: Stated | None = None,
     ) -> BlobItem:  # fmt: skip
         """Keep at most spool.LIMIT_BYTES under a name, with one flush where there is a spool. Raises as `put` does."""
         check_path(name)
         region, spool = self._unsealed(container), self._spool
         digest = snapshots.keep(self._store_of(region), data)
-        body = self._body(digest, len(data), md5, content_type, metadata)
+        body = self._body(digest, len(data), md5, content_type, metadata, stated)
         if spool is None:
             self._store_of(region).sync()
             return self._write(container, name, lambda _: body, only_if_absent=only_if_absent)
@@ -203,10 +196,12 @@ class Containers:
         return item
 
     def _body(
-        self, digest: Digest, size: int, md5: str | None, content_type: str | None, metadata: Mapping[str, str] | None
-    ) -> dict[str, Any]:
+        self, digest: Digest, size: int, md5: str | None, content_type: str | None,
+        metadata: Mapping[str, str] | None, stated: Stated | None,
+    ) -> dict[str, Any]:  # fmt: skip
         body = {"digest": digest, "size": size, "modified": self._clock.now(), "md5": md5}
-        return body | {"contentType": content_type, "metadata": dict(metadata or {})}
+        body |= {"contentType": content_type, "metadata": dict(metadata or {})}
+        return body | ({"stated": dict(stated)} if stated else {})
 
     def stage_block(self, container: str, name: str, block_id: str, file: Path) -> None:
         """Keep a file, which is gone afterwards, as a block of an upload; a second one with the same id replaces it."""
@@ -224,17 +219,10 @@ class Containers:
         return blocklists.committed(document, found.digest if found else None), waiting
 
     def commit_blocks(
-        self,
-        container: str,
-        name: str,
-        wanted: Sequence[Wanted],
-        *,
-        md5: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        only_if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> BlobItem:
+        self, container: str, name: str, wanted: Sequence[Wanted], *, md5: str | None = None,
+        content_type: str | None = None, metadata: Mapping[str, str] | None = None, only_if_absent: bool = False,
+        if_match: str | None = None, stated: Stated | None = None,
+    ) -> BlobItem:  # fmt: skip
         """Make a blob of blocks, in the given order; then none waits any more. Raises BlobMissing."""
         blobs = self._writable(container)
         before = self.stat(container, name)
@@ -248,7 +236,7 @@ class Containers:
             file.unlink(missing_ok=True)
         item = self.put(
             container, name, digest, size, md5=md5, content_type=content_type, metadata=metadata,
-            only_if_absent=only_if_absent, if_match=if_match,
+            only_if_absent=only_if_absent, if_match=if_match, stated=stated,
         )  # fmt: skip
         blocklists.note(self._documents, _blocks_key(container, name), digest, chosen)
         for block in waiting:
@@ -289,8 +277,12 @@ class Containers:
         content_type: str | None = None,
         md5: str | None = None,
         if_match: str | None = None,
+        stated: Stated | None = None,
     ) -> BlobItem:
-        """Replace what is said of a blob: all its metadata, its type, its MD5; None leaves it. Raises NotFound."""
+        """Replace what is said of a blob: all its metadata, its type, its MD5, parts of what is stated; None leaves it.
+
+        Raises NotFound.
+        """
         self._writable(container)
 
         def changed(found: BlobItem | None) -> dict[str, Any]:
@@ -304,6 +296,7 @@ class Containers:
             }
             body |= {"contentType": content_type or found.content_type}
             body |= {"metadata": dict(found.metadata or {} if metadata is None else metadata)}
+            body |= {"stated": {**(found.stated or {}), **(stated or {})}}
             return body | ({"executable": True} if found.is_executable else {})
 
         return self._write(container, name, changed, if_match=if_match)
@@ -325,12 +318,14 @@ class Containers:
             self._commit(container, name, [Delete(key, match=revision)])
 
     def list(
-        self, container: str, prefix: str = "", delimiter: str = "", marker: str | None = None, limit: int = 5000
-    ) -> Listing:
+        self, container: str, prefix: str = "", delimiter: str = "", marker: str | None = None, limit: int = 5000,
+        *, start: str = "",
+    ) -> Listing:  # fmt: skip
         """Return a page of the blobs whose name starts with `prefix`, those with a common part up to `delimiter`
-        behind it folded into one prefix. Raises NotFound, and InvalidRequest on a foreign marker.
+        behind it folded into one prefix; the first page begins at `start`. Raises NotFound, and InvalidRequest on a
+        foreign marker.
         """
-        walk = _decode_marker(marker)
+        walk = _decode_marker(marker) if marker or not start else Walk(after=_before(start))
         items: list[BlobItem] = []
         folders: list[str] = []
         last = ""
@@ -477,6 +472,11 @@ def _check_match(key: str, document: Document | None, found: BlobItem | None, if
     if if_match is None or (found and if_match in ("*", found.etag)):
         return
     raise RevisionMismatch(key, expected=None, found=document.revision if document and found else None)
+
+
+def _before(start: str) -> str:
+    """Return what sorts before a name and after all names that do."""
+    return start[:-1] + chr(ord(start[-1]) - 1) + LAST if start[-1] > "\0" else start[:-1]
 
 
 def _encode_marker(last: str, cursor: str | None) -> str:

@@ -29,7 +29,10 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class BlobItem:
-    """A named blob of a container. `modified` in epoch seconds, `md5` in base64 as Azure writes it."""
+    """A named blob of a container. `modified` in epoch seconds, `md5` in base64 as Azure writes it.
+
+    `stated` is kept for whoever asks: {"headers": {...}, "tags": {...}, "copy": {...}}, each of names and texts.
+    """
 
     name: str
     digest: Digest
@@ -40,6 +43,7 @@ class BlobItem:
     content_type: str = DEFAULT_TYPE
     metadata: Mapping[str, str] | None = None
     is_executable: bool = False
+    stated: Mapping[str, Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,7 @@ def item_of(name: str, document: Document) -> BlobItem | None:
         body.get("contentType") or DEFAULT_TYPE,
         body.get("metadata") or {},
         body.get("executable", False),
+        body.get("stated") or {},
     )
 
 

@@ -70,6 +70,22 @@ def check_lists() -> None:
     same(list(C.list_blob_names(name_starts_with="l/s")), ["l/s/3", "l/s/4"])
 
 
+def check_headers_tags_and_the_start_of_a_list() -> None:
+    b = C.get_blob_client("s/stated")
+    settings = ContentSettings(content_type="text/plain", content_encoding="x-own", content_disposition="inline")
+    b.upload_blob(b"stated", overwrite=True, content_settings=settings, tags={"team": "a b"})
+    p = b.get_blob_properties()
+    same((p.content_settings.content_encoding, p.content_settings.content_disposition), ("x-own", "inline"))
+    same((p.tag_count, b.get_blob_tags()), (1, {"team": "a b"}))
+    b.set_blob_tags({"x": "y", "z": ""})
+    same([x.tags for x in C.list_blobs(name_starts_with="s/", include=["tags"])], [{"x": "y", "z": ""}])
+    C.get_blob_client("s/copy").start_copy_from_url(b.url)
+    copied = C.get_blob_client("s/copy").get_blob_properties()
+    same((copied.copy.status, copied.copy.source, copied.copy.progress), ("success", b.url.partition("?")[0], "6/6"))
+    same([x.copy.id for x in C.list_blobs(name_starts_with="s/copy", include=["copy"])], [copied.copy.id])
+    same([x.name for x in C.list_blobs(name_starts_with="s/", start_from="s/d")], ["s/stated"])
+
+
 def check_an_upload_goes_on_where_it_was_left() -> None:
     b = C.get_blob_client("blocks")
     parts = {f"{i:05d}": os.urandom(1000) for i in range(10)}
@@ -151,7 +167,7 @@ def check_refusals() -> None:
     with refused(HttpResponseError):
         C.get_blob_client("a/b.txt").acquire_lease()
     with refused(HttpResponseError):
-        C.get_blob_client("a/b.txt").set_blob_tags({"a": "b"})
+        list(C.find_blobs_by_tags("a='b'"))
     same(C.exists(), True)
     C.get_container_properties()
     with refused(HttpResponseError):

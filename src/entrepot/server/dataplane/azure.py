@@ -23,7 +23,10 @@ from entrepot.store.containers import BlobItem, Containers
 
 LIST_LIMIT = 5000
 _BLOCK_LIST_BYTES = 16 << 20
+_TAGS_BYTES = 64 << 10
 _META = "x-ms-meta-"
+_HEADERS = {f"x-ms-blob-content-{name.lower()}": f"Content-{name}" for name in ("Encoding", "Language", "Disposition")}
+_HEADERS |= {"x-ms-blob-cache-control": "Cache-Control"}
 _META_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -51,14 +54,17 @@ def account_information(request: Request, context: Context) -> Answer:
 
 
 def list_blobs(request: Request, context: Context) -> Answer:
-    """List Blobs: prefix, delimiter, marker, maxresults, include=metadata."""
+    """List Blobs: prefix, delimiter, marker, maxresults, startFrom, include=metadata,tags,copy."""
     query = request.query
     text = query.get("maxresults") or str(LIST_LIMIT)
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise Refusal(400, "OutOfRangeQueryParameterValue", f"maxresults must be a positive number: {text!r}.")
     limit = min(int(text), LIST_LIMIT)
     prefix, delimiter, marker = (query.get(name, "") for name in ("prefix", "delimiter", "marker"))
-    listing = context.containers.list(request.container, prefix, delimiter, marker or None, limit)
+    listing = context.containers.list(
+        request.container, prefix, delimiter, marker or None, limit, start=query.get("startFrom", "")
+    )
+    include = set(query.get("include", "").lower().split(","))
     body = listings.listing_xml(
         request.container,
         listing,
@@ -67,7 +73,7 @@ def list_blobs(request: Request, context: Context) -> Answer:
         delimiter=delimiter,
         marker=marker,
         limit=limit,
-        with_metadata="metadata" in query.get("include", "").lower(),
+        include=include,
     )
     return Answer(200, {"Content-Type": "application/xml"}, body)
 
@@ -82,7 +88,7 @@ def get_blob(request: Request, context: Context) -> Answer:
         return Answer(304, headers)
     if request.query.get("comp") == "metadata":
         return Answer(200, headers)
-    headers |= {"Content-Type": item.content_type, "Accept-Ranges": "bytes"}
+    headers |= {"Content-Type": item.content_type, "Accept-Ranges": "bytes", **_part(item, "headers")}
     if item.md5:
         headers["Content-MD5"] = item.md5
     if request.method == "HEAD":
@@ -118,7 +124,7 @@ def put_blob(request: Request, context: Context) -> Answer:
     sent_md5 = request.headers.get("content-md5")
     about: dict[str, Any] = {
         "md5": request.headers.get("x-ms-blob-content-md5") or sent_md5, "content_type": _content_type(request),
-        "metadata": _metadata(request), "only_if_absent": only_if_absent,
+        "metadata": _metadata(request), "only_if_absent": only_if_absent, "stated": _stated(request),
     }  # fmt: skip
     put = _put_small if request.body.length is not None and request.body.length <= spool.LIMIT_BYTES else _put_large
     item = put(request, context, sent_md5, about)
@@ -172,6 +178,7 @@ def put_block_list(request: Request, context: Context) -> Answer:
             content_type=_content_type(request),
             metadata=_metadata(request),
             only_if_absent=only_if_absent,
+            stated=_stated(request),
         )
     except BlobMissing as error:
         raise Refusal(400, "InvalidBlockList", error.message, closes=False) from error
@@ -197,13 +204,29 @@ def get_block_list(request: Request, context: Context) -> Answer:
 
 
 def put_properties(request: Request, context: Context) -> Answer:
-    """Set Blob Properties: of them, the type and the MD5 are kept."""
+    """Set Blob Properties: the type and the MD5 if given, all others as given now."""
     _check_target(request, context)
     item = context.containers.restate(
         request.container, request.name, content_type=request.headers.get("x-ms-blob-content-type"),
-        md5=request.headers.get("x-ms-blob-content-md5"),
+        md5=request.headers.get("x-ms-blob-content-md5"), stated={"headers": _stated(request).get("headers", {})},
     )  # fmt: skip
     return Answer(200, _written(item))
+
+
+def get_tags(request: Request, context: Context) -> Answer:
+    """Get Blob Tags."""
+    item = context.containers.stat(request.container, request.name)
+    if item is None:
+        raise NotFound(f"There is no blob {request.name!r} in container {request.container!r}.")
+    return Answer(200, {"Content-Type": "application/xml"}, listings.tags_xml(_part(item, "tags")).encode())
+
+
+def put_tags(request: Request, context: Context) -> Answer:
+    """Set Blob Tags: all of them."""
+    _check_target(request, context)
+    stated = {"tags": listings.tags_of_xml(request.read_all(_TAGS_BYTES))}
+    context.containers.restate(request.container, request.name, stated=stated)
+    return Answer(204)
 
 
 def create_container(request: Request, context: Context) -> Answer:
@@ -230,18 +253,24 @@ def _copy_blob(request: Request, context: Context, *, only_if_absent: bool) -> A
     if source.store is not context.store:
         context.room.check(context.store, source.item.size_bytes)
         context.store.copy_from(source.store, paths.content(source.item.digest))
+    size, stated = source.item.size_bytes, _stated(request)
+    told = {"x-ms-copy-id": str(uuid4()), "x-ms-copy-status": "success"}
+    about = told | {
+        "x-ms-copy-source": request.headers["x-ms-copy-source"].partition("?")[0],  # without its signature
+        "x-ms-copy-progress": f"{size}/{size}", "x-ms-copy-completion-time": formatdate(usegmt=True),
+    }  # fmt: skip
     copied = context.containers.put(
         request.container,
         request.name,
         source.item.digest,
-        source.item.size_bytes,
+        size,
         md5=source.item.md5,
         content_type=source.item.content_type,
         metadata=_metadata(request) or source.item.metadata,
         only_if_absent=only_if_absent,
+        stated={"headers": _part(source.item, "headers"), **stated, "copy": about},
     )
-    status = 201 if "x-ms-blob-type" in request.headers else 202
-    return Answer(status, _written(copied) | {"x-ms-copy-id": str(uuid4()), "x-ms-copy-status": "success"})
+    return Answer(201 if "x-ms-blob-type" in request.headers else 202, _written(copied) | told)
 
 
 def _source(request: Request, context: Context) -> CopySource:
@@ -253,7 +282,7 @@ def _check_target(request: Request, context: Context) -> bool:
     found = context.containers.stat(request.container, request.name)
     conditions.check_write(request.headers, found)
     only_if_absent = request.headers.get("if-none-match", "").strip() == "*" or "w" not in context.grant.permissions
-    if found and only_if_absent and request.query.get("comp") not in ("metadata", "properties"):
+    if found and only_if_absent and request.query.get("comp") not in ("metadata", "properties", "tags"):
         raise Refusal(409, "BlobAlreadyExists", f"There is a blob {request.name!r} already.", closes=False)
     return only_if_absent
 
@@ -266,6 +295,17 @@ def _metadata(request: Request) -> dict[str, str]:
     return found
 
 
+def _stated(request: Request) -> dict[str, Mapping[str, str]]:
+    """Return the headers that a blob is to be answered with, and its tags, where there are some."""
+    headers = {told: value for asked, told in _HEADERS.items() if (value := request.headers.get(asked))}
+    found = {"headers": headers, "tags": listings.tags_of_header(request.headers.get("x-ms-tags", ""))}
+    return {name: part for name, part in found.items() if part}
+
+
+def _part(item: BlobItem, name: str) -> Mapping[str, str]:
+    return (item.stated or {}).get(name, {})
+
+
 def _content_type(request: Request) -> str | None:
     return request.headers.get("x-ms-blob-content-type") or request.headers.get("content-type")
 
@@ -275,7 +315,9 @@ def _properties(item: BlobItem) -> dict[str, str]:
         "x-ms-blob-type": "BlockBlob",
         "x-ms-creation-time": formatdate(item.modified, usegmt=True),
     }
-    headers |= {"x-ms-lease-status": "unlocked", "x-ms-lease-state": "available"}
+    headers |= {"x-ms-lease-status": "unlocked", "x-ms-lease-state": "available", **_part(item, "copy")}
+    if count := len(_part(item, "tags")):
+        headers["x-ms-tag-count"] = str(count)
     return headers | {f"{_META}{name}": value for name, value in (item.metadata or {}).items()}
 
 

@@ -46,6 +46,8 @@ _BLOB_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
     ("GET", "blocklist"): ("r", azure.get_block_list),
     ("PUT", "metadata"): ("w", azure.put_metadata),
     ("PUT", "properties"): ("w", azure.put_properties),
+    ("GET", "tags"): ("r", azure.get_tags),
+    ("PUT", "tags"): ("w", azure.put_tags),
     ("DELETE", ""): ("d", azure.delete_blob),
 }
 _CONTAINER_OPERATIONS: Mapping[tuple[str, str], tuple[str, Operation]] = {
