@@ -69,7 +69,8 @@ def test_only_what_it_needs_is_imported_by_show(az: Run) -> None:
         "entrepot.cli.configuration", "entrepot.cli.console", "entrepot.cli.grammar", "entrepot.cli.handlers",
             "entrepot.cli.host",
         "entrepot.cli.main", "entrepot.cli.output", "entrepot.cli.parser", "entrepot.client", "entrepot.client.assets",
-        "entrepot.client.connection", "entrepot.client.failures", "entrepot.client.scopes", "entrepot.client.session",
+        "entrepot.client.connection", "entrepot.client.failures", "entrepot.client.heartbeat", "entrepot.client.scopes",
+        "entrepot.client.session",
         "entrepot.client.shapes", "entrepot.client.shapes.asset_views", "entrepot.client.shapes.naming",
     }  # fmt: skip
 
