@@ -113,3 +113,13 @@ def test_only_gateways_may_ask_about_tokens(server: LiveServer) -> None:
     create(server, "asked", authMode="AMLToken")
     assert server.call("GET", "/gateway/authorize").status == 401
     assert server.call("GET", "/gateway/authorize", headers={"x-entrepot-gateway": "guess"}).status == 401
+
+
+def test_lineage_is_told_over_http_and_what_cannot_be_asked_is_refused(server: LiveServer) -> None:
+    create(server, "traced")
+    asked = f"/lineage/v1.0/edges?id={path('traced')}"
+    assert server.call("GET", asked).json == {"id": path("traced"), "value": []}
+    assert server.call("GET", f"/lineage/v1.0/edges?id={path('untraced')}").status == 404
+    for wrong in ("depth=0", "depth=many", "depth=%C2%B2", f"depth={'9' * 5000}", "direction=sideways"):
+        assert server.call("GET", f"{asked}&{wrong}").status == 400, wrong
+    assert server.call("GET", asked, token="wrong").status == 401

@@ -52,7 +52,9 @@ def read_container(body: Mapping[str, Json]) -> str:
     found = known.get(given.lower().replace("-", ""))
     if found is None:
         raise InvalidRequest(
-            f"containerType is {given!r}: it must be InferenceServer or StorageInitializer", target="containerType"
+            f"containerType is {given!r}: it must be InferenceServer (inference-server) or StorageInitializer "
+            "(storage-initializer)",
+            target="containerType",
         )
     return found
 

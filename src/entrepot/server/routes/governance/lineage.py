@@ -5,12 +5,13 @@ from entrepot.domain import lineage
 from entrepot.server.calls import Answer, Call, reply
 from entrepot.server.routing import Route
 
+_DIGITS = 4
 _REASON = "each end of an edge is told to whoever may read it, and `hidden` to others"
 
 
 def _edges(call: Call) -> Answer:
     depth = call.query.get("depth", str(lineage.DEPTH))
-    if not depth.isdigit():
+    if not depth.isdecimal() or len(depth) > _DIGITS:
         raise InvalidRequest(f"depth must be a number of steps: got {depth!r}")
     name, found = lineage.told(
         call.hub, call.principal, call.query.get("id", ""), depth=int(depth),
