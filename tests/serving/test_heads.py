@@ -1,12 +1,21 @@
 """A head that was seen before is not parsed again: nobody may notice but by the time it takes."""
 
+import asyncio
 import re
 import socket
 import uuid
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from entrepot.runtime.serving import shortway
+from entrepot.runtime.serving.application import Application
+from entrepot.runtime.serving.counters import Counters
 from entrepot.runtime.serving.heads import Heads
+from entrepot.runtime.serving.scripts import Script
 from tests.serving.conftest import Host, Serve
 from tests.serving.test_shortway import ECHO, connected, received, request
 
@@ -114,6 +123,52 @@ def test_runs_that_fail_wait_or_stream_are_answered_by_known_heads_too(serve: Se
                 assert (found, headers["x-request-id"]) == (status, name), sent
                 assert headers["x-ms-run-function-failed"] == str(sent in (b"fail", b"odd?")), sent
         assert host.call("GET", "/load").json["under_way"] == 0
+
+
+def test_what_comes_at_once_on_many_connections_is_answered_to_each(serve: Serve) -> None:
+    host = serve(ECHO)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connected(host)) for _ in range(12)]
+        for turn in range(20):  # in the later ones answers wait for each other
+            sent = [(connection, str(uuid.uuid4())) for connection in connections]
+            for connection, name in sent:
+                connection.sendall(named(host, b'"%b-%02d"' % (name.encode(), turn), name))
+            for connection, name in sent:
+                status, headers, body = answered(connection, b"", end=b'-%02d"' % turn)
+                assert (status, headers["x-request-id"], body) == (200, name, b'"%b-%02d"' % (name.encode(), turn))
+        for number, connection in enumerate(connections):
+            connection.sendall(named(host, b"1%d" % number, str(uuid.uuid4())))
+            connection.shutdown(socket.SHUT_WR)
+        for number, connection in enumerate(connections):
+            assert received(connection).endswith(b"\r\n\r\n1%d" % number)
+        assert host.call("GET", "/load").json["under_way"] == 0
+
+
+def test_a_connection_that_is_to_end_answers_what_it_has_read(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(ECHO)
+    script = Script(str(tmp_path / "score.py"))
+    script.start()
+    application = Application(
+        script, key="key", counters=Counters(1), worker=0, threads=0, body_limit=100, title="", root=""
+    )
+    sent = b"POST /score HTTP/1.1\r\nx-entrepot-replica: key\r\ncontent-length: 2\r\n\r\n%d"
+
+    async def go() -> bytes:
+        kind = shortway.protocol(application)
+        config = uvicorn.Config(application, http=kind, ws="none", lifespan="off", log_config=None, proxy_headers=False)
+        config.load()
+        ours, theirs = socket.socketpair()
+        protocol = kind(config=config, server_state=ServerState(), app_state={})
+        await asyncio.get_running_loop().create_connection(lambda: protocol, sock=ours)
+        protocol.data_received(sent % 12)
+        protocol.data_received(sent % 34)
+        protocol.shutdown()
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        answers = await reader.read()
+        writer.close()
+        return answers
+
+    assert re.findall(rb"\r\n\r\n(\d\d)", asyncio.run(go())) == [b"12", b"34"]
 
 
 def test_a_script_that_reads_headers_gets_those_of_its_own_request(serve: Serve) -> None:

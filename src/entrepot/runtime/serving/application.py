@@ -36,6 +36,7 @@ REMEMBERED = frozenset((KEY_HEADER, b"x-request-id"))  # all known headers that 
 _LONG = frozenset((b"expect", b"upgrade", b"transfer-encoding"))
 _LONGEST_ID = 100
 _RAISED = (Exception, SystemExit)  # a script that calls exit() for one request fails that request, not the next ones
+_SHORT_S = 0.001
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 _FAILED = (b"x-ms-run-function-failed", b"True")
 _VALUES = frozenset((dict, list, str, int, float, bool))  # what run() returns mostly, and JSON holds
@@ -70,6 +71,7 @@ class Application:
         self._collecting = collecting
         self._row = counters.row(worker)
         self.heads = Heads() if collecting is None and not scorer.reads_head else None
+        self.brisk = 0  # how many runs in a row were short
 
     def ready(self) -> None:
         """Tell the counters that this worker serves."""
@@ -328,6 +330,7 @@ class Application:
 
     def _end(self, passed_s: float) -> None:
         self._under_way -= 1
+        self.brisk = self.brisk + 1 if passed_s < _SHORT_S else 0
         row = self._row
         row[REQUESTS] += 1
         row[BUSY_S] += passed_s

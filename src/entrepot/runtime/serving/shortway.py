@@ -2,8 +2,8 @@
 
 The general way around run() costs a task in the loop's next round, two ASGI messages and a check of every header that
 we wrote ourselves: a tenth of what a small model takes. A request whose head was seen before does without the parser
-too (heads.py). It leans on names inside one minor version of uvicorn, which is the one laid beside environments; any
-other goes the general way.
+too (heads.py), and runs with all that came in the same round (rounds.py). It leans on names inside one minor version
+of uvicorn, which is the one laid beside environments; any other goes the general way.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .answers import Answer
 from .application import REMEMBERED, Application
+from .rounds import Round
 
 _VERSION = "0.54."
 _BODY_LIMIT = 48 << 10  # below what makes uvicorn pause its reading: nobody would resume it here
 _STATUS_LINES = {status.value: ("HTTP/1.1 %d %s\r\n" % (status.value, status.phrase)).encode() for status in HTTPStatus}
 
 
-def protocol() -> Any:
-    """Return the protocol class for uvicorn's configuration, or "auto" where the short way does not fit."""
+def protocol(application: Application) -> Any:
+    """Return the class by which uvicorn is to serve an application, "auto" where the short way does not fit."""
     if not str(import_module("uvicorn").__version__).startswith(_VERSION):
         return "auto"
     try:
         base = import_module("uvicorn.protocols.http.httptools_impl").HttpToolsProtocol
     except ImportError:
         return "auto"
-    return type("ShortWay", (_ShortWay, base), {})
+    return type("ShortWay", (_ShortWay, base), {"_round": Round(application)})
 
 
 class _ShortWay:
@@ -39,6 +40,8 @@ class _ShortWay:
     _pieces: Optional[List[bytes]] = None  # of the body of a request that goes the short way
     _later: Any = None
     _heads: Any = None
+    _round: Round
+    _waiting = b""  # the data of a request that was read and is to be run
     _found: Any = None  # what the request that the parser is about to hear of was answered already
     _data = b""
     _first = b""  # the data in which the request under way began
@@ -50,14 +53,34 @@ class _ShortWay:
         self._heads = self.app.heads if isinstance(self.app, Application) else None
 
     def data_received(self: Any, data: bytes) -> None:
+        if self._waiting:
+            self._round.run()
         known = self._heads.recall(data) if self._is_between and self._heads is not None else None
         if known is not None and self._is_idle() and not self.transport.is_closing():
-            found = self.app.answer_known(*known)
-            if type(found) is bytes:
-                self._unset_keepalive_if_required()
-                self.transport.write(found)
-                return
-            self._found = found
+            self._unset_keepalive_if_required()
+            self._waiting = data
+            self._round.add(self, known)
+        else:
+            self._parse(data)
+
+    def answered(self: Any, known: Any) -> Optional[bytes]:
+        """Run a request with a known head and return what is to be written, None when that is done or on its way."""
+        data, self._waiting = self._waiting, b""
+        if self.transport.is_closing():
+            return None
+        found = self.app.answer_known(*known)
+        if type(found) is bytes:
+            return found
+        self._found = found
+        self._parse(data)
+        return None
+
+    def eof_received(self: Any) -> Any:
+        if self._waiting:
+            self._round.run()
+        return super().eof_received()  # type: ignore[misc]
+
+    def _parse(self: Any, data: bytes) -> None:
         self._data = data
         super().data_received(data)  # type: ignore[misc]
         self._data = self._first = b""
@@ -113,6 +136,8 @@ class _ShortWay:
 
     def shutdown(self: Any) -> None:
         """End the connection after the request under way."""
+        if self._waiting:
+            self._round.run()
         if self._pieces is None:
             super().shutdown()  # type: ignore[misc]
         else:

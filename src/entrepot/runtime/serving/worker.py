@@ -81,7 +81,7 @@ def _collecting(order: Dict[str, Any]) -> Optional[Collecting]:
 def _serve(application: Any, listener: socket.socket, *, grace_s: float, ready: Callable[[], None]) -> None:
     uvicorn = importlib.import_module("uvicorn")
     wanted = {
-        "loop": "auto", "http": shortway.protocol(), "ws": "none", "lifespan": "off", "interface": "asgi3",
+        "loop": "auto", "http": shortway.protocol(application), "ws": "none", "lifespan": "off", "interface": "asgi3",
         "log_config": None, "access_log": False, "server_header": False, "date_header": False, "proxy_headers": False,
         "timeout_keep_alive": _KEEP_ALIVE_S, "timeout_graceful_shutdown": int(grace_s) or None, "backlog": 1024,
     }  # fmt: skip
