@@ -88,18 +88,17 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(server: LiveServer, 
     connection.close()
 
 
-def test_https_answers_with_https_addresses(server: LiveServer) -> None:
+def test_the_clouds_addresses_are_https_over_either_listener(server: LiveServer) -> None:
     plain, secure = (
         server.call("GET", "/metadata/endpoints", token=None, secure=flag).json[0] for flag in (False, True)
     )
-    assert plain["resourceManager"] == server.file.url
-    assert secure["resourceManager"] == server.file.https_url
+    assert plain["resourceManager"] == secure["resourceManager"] == server.file.https_url
     assert plain["suffixes"] == secure["suffixes"] == {"storage": "x@" + server.file.https_blob_url.partition("://")[2]}
 
 
 def test_the_newer_metadata_is_one_object(server: LiveServer) -> None:
     found = server.call("GET", "/metadata/endpoints?api-version=2022-09-01", token=None).json
-    assert found["authentication"]["audiences"] == [server.file.url]
+    assert found["authentication"]["audiences"] == [server.file.https_url]
 
 
 def test_requests_sent_at_once_on_one_connection_are_answered_in_order(server: LiveServer) -> None:
