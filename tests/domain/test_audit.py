@@ -124,6 +124,23 @@ def test_a_trail_that_was_sealed_anew_with_another_key_is_a_forgery(hub: Hub, no
     assert "not made by this server" in problems(hub, notary)
 
 
+def test_a_trail_made_anew_with_the_servers_own_key_shows_by_a_head_that_was_kept_elsewhere(
+    hub: Hub, notary: Notary, tmp_path: Path
+) -> None:
+    head = verifying.verify(hub, notary).head
+    assert verifying.verify(hub, notary, head=head).problems == []
+    catalog.create(hub, OWNER, AssetRef(CONTOSO, ENVIRONMENT, "later", "1"), {"image": "x"})
+    sealing.seal(hub, notary)
+    assert verifying.verify(hub, notary, head=head).problems == [], "it has gone on"
+    tampered(hub, f"UPDATE streams SET body = {BODY} WHERE stream = 'audit' AND position = 2")
+    tampered(hub, "DELETE FROM streams WHERE stream = 'auditseals'")
+    tampered(hub, "DELETE FROM documents WHERE key = 'auditseals'")
+    (tmp_path / "newest.json").unlink()
+    sealing.seal(hub, notary)
+    assert problems(hub, notary) == "", "with the key and the memory, nothing shows"
+    assert verifying.verify(hub, notary, head=head).problems
+
+
 def test_servers_that_share_a_database_accept_each_others_seals_and_say_so(hub: Hub, tmp_path: Path) -> None:
     other = notary_of(tmp_path / "other", b"o" * 32, is_alone=False)
     found = verifying.verify(hub, other)

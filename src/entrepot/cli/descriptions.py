@@ -258,6 +258,7 @@ OPTIONS = {
     "--years": "How many years it is good for.",
     "--before": "A time, such as 2026-01-01.",
     "--from": "Not before this time.",
+    "--head": "A file with what an earlier `audit verify -o json` printed: its newest seal has to be in the trail.",
     "--outcome": "How it ended.",
     "--principal": "Id or name of who acted.",
     "--request-id": "The x-ms-request-id of an answer.",

@@ -141,6 +141,17 @@ def linked(seal_: dict[str, Json]) -> str:
     return digest_of(canonical_json(kept))
 
 
+def head_of(hub: Hub) -> dict[str, Json]:
+    """Return what names the newest seal."""
+    document = hub.documents.get(SEALS)
+    return told_head(document.body if document else FIRST)
+
+
+def told_head(seal: dict[str, Json]) -> dict[str, Json]:
+    """Return what names a seal, to be kept elsewhere and asked for again."""
+    return {name: seal.get(name, "") for name in ("number", "hash", "time")}
+
+
 def start_of(hub: Hub) -> tuple[Document | None, dict[str, Json]]:
     """Return where the trail begins: the checkpoint, or the very first place."""
     document = hub.documents.get(CHECKPOINT)

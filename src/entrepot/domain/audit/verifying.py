@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entrepot.domain.audit import STREAM
-from entrepot.domain.audit.sealing import SEALS, Notary, batches, linked, root_of, start_of
+from entrepot.domain.audit.sealing import SEALS, Notary, batches, linked, root_of, start_of, told_head
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Entry
 
@@ -23,7 +23,9 @@ class Finding:
     unsealed: int = 0
     unknown_keys: int = 0
     begins: int = 0
+    begins_with: int = 0  # the seal before the first one
     problems: list[str] = field(default_factory=list)
+    head: dict[str, Json] = field(default_factory=dict)
 
     def told(self) -> dict[str, Json]:
         """Return it for the wire."""
@@ -35,26 +37,38 @@ class Finding:
             "sealsOfOtherKeys": self.unknown_keys,
             "beginsBehind": self.begins,
             "problems": self.problems[:_MOST_TOLD],
+            "head": self.head,
         }
 
 
-def verify(hub: Hub, notary: Notary) -> Finding:
-    """Check every entry against its seal, every seal against the one before, and the last against what was kept."""
+def verify(hub: Hub, notary: Notary, *, head: Json = None) -> Finding:
+    """Check every entry against its seal, every seal against the one before, and the last against what was kept.
+
+    `head` {number, hash, time} of an earlier finding, kept elsewhere, has to be in the chain: it shows a trail that was
+    made anew with this server's own key.
+    """
     found = Finding()
-    head = hub.documents.get(SEALS)  # first of all: others go on sealing meanwhile
-    newest = head.body["number"] if head else 0
+    kept_heads = [kept for kept in (notary.remembered(), head) if kept]
+    document = hub.documents.get(SEALS)  # first of all: others go on sealing meanwhile
+    newest = document.body["number"] if document else 0
     checkpoint, before = start_of(hub)
-    found.begins = before["position"]
+    found.begins, found.begins_with = before["position"], before["number"]
     if checkpoint is not None and notary.is_genuine(before) is False:
         found.problems.append("The checkpoint at which the trail begins was not made by this server")
-    after, kept = before.get("seal", 0), notary.remembered()
+    after = before.get("seal", 0)
     while seals := hub.documents.read(SEALS, after=after, limit=_PAGE):
         for sealed, entries in batches(hub, seals, before["position"]):
             _check(found, notary, sealed.body, entries, before)
-            _check_kept(found, sealed.body, kept)
+            for kept in kept_heads:
+                _check_kept(found, sealed.body, kept)
             before = sealed.body
         after = seals[-1].position
-    _check_end(hub, found, before, kept, newest)
+    for kept in kept_heads:
+        _check_cut(found, before, kept)
+    if head and head["number"] <= found.begins_with:
+        found.problems.append(f"Seal {head['number']} was let go of by `trim`: nothing can be said of it")
+    _check_end(hub, found, before, newest)
+    found.head = told_head(before)
     return found
 
 
@@ -79,16 +93,19 @@ def _check(found: Finding, notary: Notary, seal: Json, entries: list[Entry], bef
 
 
 def _check_kept(found: Finding, seal: Json, kept: Json) -> None:
-    if kept is not None and kept["number"] == seal["number"] and kept["hash"] != seal["hash"]:
+    if kept["number"] == seal["number"] and kept["hash"] != seal["hash"]:
         found.problems.append(f"{_named(seal)} is not the one that was made: the trail was replaced")
 
 
-def _check_end(hub: Hub, found: Finding, last: Json, kept: Json, newest: int) -> None:
-    if kept is not None and kept["number"] > last["number"]:
+def _check_cut(found: Finding, last: Json, kept: Json) -> None:
+    if kept["number"] > last["number"]:
         found.problems.append(
-            f"The trail ends with seal {last['number']} at entry {last['position']}, but seal {kept['number']} at "
-            f"entry {kept['position']} was made at {kept['time']}: its end was cut off"
+            f"The trail ends with seal {last['number']} at entry {last['position']}, but seal {kept['number']} "
+            f"was made at {kept.get('time')}: its end was cut off"
         )
+
+
+def _check_end(hub: Hub, found: Finding, last: Json, newest: int) -> None:
     if newest > last["number"]:
         found.problems.append(f"The newest seal is {newest}, and the trail ends with seal {last['number']}")
     after, expected = last["position"], last["position"] + 1

@@ -33,6 +33,17 @@ def moment(text: str, *, name: str) -> str:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def head_in(body: Mapping[str, Json]) -> Json:
+    """Return the head of an earlier verification that a body names; None without one. Raises InvalidRequest."""
+    head = body.get("head")
+    if head is None:
+        return None
+    is_head = isinstance(head, dict) and isinstance(head.get("number"), int) and isinstance(head.get("hash"), str)
+    if not is_head:
+        raise InvalidRequest("head is the {number, hash} that an earlier verification told", target="head")
+    return head
+
+
 def activity_filter(text: str) -> dict[str, str]:
     """Read Azure's `eventTimestamp ge '..' and eventTimestamp le '..' and resourceGroupName eq 'x'` and its like.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import islice
+from pathlib import Path
 
 from entrepot.client.connection import quote
 from entrepot.client.failures import Failure, UsageFailure
@@ -43,10 +45,21 @@ def export(call: Call) -> None:
 
 def verify(call: Call) -> Json:
     """Return what a verification found; fail when the trail is not as it was written."""
-    found = call.session.post(f"{_TRAIL}/verify")
+    found = call.session.post(f"{_TRAIL}/verify", _head_in(call.text("head")))
     if not found["isIntact"]:
         raise Failure("The audit trail was tampered with:\n  " + "\n  ".join(found["problems"]))
     return found
+
+
+def _head_in(path: str | None) -> Json:
+    """Return what an earlier `audit verify` told of the newest seal, from the file in which its output was kept."""
+    if path is None:
+        return {}
+    try:
+        kept = json.loads(Path(path).read_bytes())
+        return {"head": kept.get("head", kept)}
+    except (OSError, ValueError, AttributeError) as error:
+        raise Failure(f"--head {path} does not hold what `audit verify -o json` printed: {error}") from error
 
 
 def trim(call: Call) -> Json:

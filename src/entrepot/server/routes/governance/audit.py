@@ -13,7 +13,7 @@ from entrepot.server.places import SUBSCRIPTION
 from entrepot.server.routing import Route
 from entrepot.wire.arm import LARGEST_PAGE, encode, list_query, next_url
 from entrepot.wire.assets import text_field
-from entrepot.wire.governance.audit import activity_filter, event, moment
+from entrepot.wire.governance.audit import activity_filter, event, head_in, moment
 
 Json = Any
 
@@ -68,9 +68,10 @@ def _verify(call: Call) -> Answer:
     """Seal what is not sealed yet, then check everything."""
     access.require(call.hub, call.principal, READ, "", request_id=call.request_id)
     call.hub.notes.write(call.hub.documents)
-    found = verifying.verify(call.hub, call.site.auditor.notary)
+    found = verifying.verify(call.hub, call.site.auditor.notary, head=head_in(call.fields))
     if not found.problems:
         sealing.seal(call.hub, call.site.auditor.notary)
+        found.head = sealing.head_of(call.hub)
     return reply(found.told())
 
 
