@@ -7,13 +7,14 @@ import hashlib
 import mimetypes
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from entrepot.core.digests import Digest
 from entrepot.core.errors import NotFound, TooLarge
 from entrepot.server.calls import Answer, Call, Header
-from entrepot.store import paths, snapshots
+from entrepot.store import paths, snapshots, spool
 from entrepot.store.containers import Containers
 from entrepot.store.overlay import BlobItem
 
@@ -24,11 +25,14 @@ _BINARY = "application/octet-stream"
 def receive(call: Call, containers: Containers, container: str, name: str) -> BlobItem:
     """Store the request's body as a blob of a container. Raises TooLarge over the server's upload limit."""
     assert call.stream is not None
+    start, limit_bytes = _start(call.stream), call.hub.settings.upload_limit_bytes
+    if len(start) <= spool.LIMIT_BYTES and (not limit_bytes or len(start) <= limit_bytes):
+        return containers.put_bytes(container, name, start, content_type=content_type_of(name))
     folder = call.hub.settings.home / "incoming"
     folder.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         file = Path(scratch) / "body"
-        digest, size_bytes = _spool(call.stream, file, limit_bytes=call.hub.settings.upload_limit_bytes)
+        digest, size_bytes = _kept(start, call.stream, file, limit_bytes=limit_bytes)
         snapshots.keep_file(containers.store(container), digest, file)
         return containers.put(container, name, digest, size_bytes, content_type=content_type_of(name))
 
@@ -53,10 +57,18 @@ def content_type_of(name: str) -> str:
     return mimetypes.guess_type(name)[0] or _BINARY
 
 
-def _spool(source: BinaryIO, file: Path, *, limit_bytes: int) -> tuple[Digest, int]:
+def _start(source: BinaryIO) -> bytes:
+    """Return the whole of a small body, or more of a larger one than a small one has."""
+    data = b""
+    while len(data) <= spool.LIMIT_BYTES and (chunk := source.read(_CHUNK_BYTES)):
+        data += chunk
+    return data
+
+
+def _kept(start: bytes, source: BinaryIO, file: Path, *, limit_bytes: int) -> tuple[Digest, int]:
     sha, size_bytes = hashlib.sha256(), 0
     with file.open("xb") as out:
-        while chunk := source.read(_CHUNK_BYTES):
+        for chunk in chain((start,), iter(lambda: source.read(_CHUNK_BYTES), b"")):
             size_bytes += len(chunk)
             if limit_bytes and size_bytes > limit_bytes:
                 raise TooLarge(f"The upload has more than {limit_bytes} bytes, which is this server's limit")
