@@ -14,6 +14,7 @@ from entrepot.core.ids import AssetRef, RegistryScope
 from entrepot.core.nouns import ENVIRONMENT
 from entrepot.domain import environments, gallery, registries
 from entrepot.domain.assets import catalog
+from entrepot.domain.assets.publishing.publication import publish
 from entrepot.domain.hub import Hub
 from entrepot.store.documents import Document, Finish, Work
 from entrepot.testing.hub import OWNER, close_hub, make_hub, upload
@@ -150,6 +151,14 @@ def test_equal_recipes_share_a_build(hub: Hub) -> None:
     environment(hub, "two", condaFile=CONDA + "# a comment\n")
     assert len(queued(hub)) == 1
     assert build_of(hub, "one")["digest"] == build_of(hub, "two")["digest"]
+
+
+def test_environments_of_one_recipe_that_are_published_together_queue_one_build(hub: Hub) -> None:
+    refs = [AssetRef(REGISTRY, ENVIRONMENT, name, "1") for name in ("one", "two")]
+    orders = [catalog.prepare(hub, OWNER, ref, {"image": "x", "condaFile": CONDA}) for ref in refs]
+    publish(hub, OWNER, [order.drafts[0] for order in orders])
+    assert len(queued(hub)) == 1
+    assert (build_of(hub, "one"), build_of(hub, "one")["state"]) == (build_of(hub, "two"), "Queued")
 
 
 def test_many_who_need_the_same_environment_build_it_once(hub: Hub, bench: Bench) -> None:

@@ -54,6 +54,23 @@ def build_items(hub: Hub, ref: AssetRef, body: Json) -> list[Change]:
     return [Put(f"builds/{digest}", queued, match=match), Enqueue(QUEUE, digest, {"key": ref.key})]
 
 
+def queued_once(changes: list[Change]) -> list[Change]:
+    """Return the changes of one commit with each build queued once: several of its environments may share one."""
+    known: set[str] = set()
+    kept: list[Change] = []
+    for change in changes:
+        name = ""
+        if isinstance(change, Put) and change.key.startswith("builds/"):
+            name = change.key
+        elif isinstance(change, Enqueue) and change.queue == QUEUE:
+            name = f"{QUEUE} {change.key}"
+        if name and name in known:
+            continue
+        known.add(name)
+        kept.append(change)
+    return kept
+
+
 def with_build(hub: Hub, document: Document) -> Document:
     """Return an environment's document with the state, log and substitutions of its build in `entrepot.build`."""
     body = document.body

@@ -13,7 +13,7 @@ from typing import Any
 from entrepot.core.digests import Digest
 from entrepot.core.errors import AlreadyExists
 from entrepot.core.ids import AssetRef
-from entrepot.core.nouns import CODE, DATA
+from entrepot.core.nouns import CODE, DATA, ENVIRONMENT
 from entrepot.domain import access, audit, environments, replication
 from entrepot.domain.assets import reading
 from entrepot.domain.assets.code import client_hash
@@ -97,6 +97,8 @@ def _commit(hub: Hub, orders: Sequence[Order], *, trusts_drafts: bool) -> list[O
                 raise
             results.append(error)
     changes += [shelf.put() for shelf in shelves.values() if shelf.is_changed]
+    if sum(draft.ref.kind is ENVIRONMENT for order in orders for draft in order.drafts) > 1:
+        changes = environments.queued_once(changes)
     written = {document.key: document for document in hub.documents.commit(changes)} if changes else {}
     return [
         found
