@@ -145,7 +145,7 @@ def test_a_container_of_another_workspace_cannot_be_claimed(
     hub: Hub, dev: WorkspaceScope, prod: WorkspaceScope
 ) -> None:
     taken = datastores.container_of(hub, prod, datastores.BLOB_STORE)
-    with pytest.raises(InvalidRequest, match="belongs to somebody else"):
+    with pytest.raises(InvalidRequest, match="belongs to another workspace"):
         datastores.put(hub, OWNER, dev, "spy", {"properties": {**AZURE_BLOB, "containerName": taken}})
     with pytest.raises(StateConflict, match="containerName cannot change"):
         datastores.put(hub, OWNER, dev, datastores.BLOB_STORE, {"properties": {**AZURE_BLOB, "containerName": taken}})
@@ -156,7 +156,7 @@ def test_a_container_cannot_be_claimed_by_changing_a_datastore(
 ) -> None:
     datastores.put(hub, OWNER, dev, "mine", {"properties": AZURE_BLOB})
     taken = datastores.container_of(hub, prod, datastores.BLOB_STORE)
-    with pytest.raises(InvalidRequest, match="belongs to somebody else"):
+    with pytest.raises(InvalidRequest, match="belongs to another workspace"):
         datastores.put(hub, OWNER, dev, "mine", {"properties": {**AZURE_BLOB, "containerName": taken}})
 
 

@@ -260,7 +260,11 @@ def _check_type(
 def _claim(hub: Hub, scope: WorkspaceScope, region: Region, container: str, name: str) -> None:
     known = hub.containers.describe(container)
     if known is not None and known.owner != scope.key:
-        raise InvalidRequest(f"Container {container!r} belongs to somebody else; choose another containerName")
+        raise InvalidRequest(
+            f"Container {container!r} belongs to another workspace, and this server has each name once, whatever the "
+            "account: choose another containerName",
+            target="containerName",
+        )
     if known is None:
         hub.containers.create(container, region=region, owner=scope.key, purpose=name)
 
