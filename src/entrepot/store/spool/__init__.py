@@ -20,6 +20,7 @@ LIMIT_BYTES = 64 << 10
 """Longer bytes are better flushed as files."""
 _ROOT = "spool"
 _PAUSE_S = 1.0
+_MOST = 4096  # contents that are carried, at 64 KiB each; then the flush does not wait for a pause
 _BATCH = 64  # deletions in a commit, for which other writers wait
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Spool:
         self._store_of = store_of
         self._changed = threading.Condition()
         self._carried: dict[str, Region] = {}
+        self._count = 0  # of all that was ever carried
         self._settler: threading.Thread | None = None
         self._is_closed = False
 
@@ -43,6 +45,7 @@ class Spool:
         """Note a change of `carry` that was committed: the disk takes over from the database soon."""
         with self._changed:
             self._carried[f"{_ROOT}/{region}/{digest}"] = region
+            self._count += 1
             if self._settler is None and not self._is_closed:
                 self._settler = threading.Thread(target=self._settle_on, name="spool", daemon=True)
                 self._settler.start()
@@ -86,13 +89,19 @@ class Spool:
             settler.join()
 
     def _settle_on(self) -> None:
-        """Settle until nothing is carried; a disk that fails is asked again."""
+        """Settle in the pauses, or flushes would hold up an upload, until nothing is carried.
+
+        A disk that fails is asked again.
+        """
         while True:
             with self._changed:
                 if not self._carried:
                     self._settler = None
                     return
-                self._changed.wait_for(lambda: self._is_closed, _PAUSE_S)
+                seen = -1
+                while seen != self._count and len(self._carried) < _MOST and not self._is_closed:
+                    seen = self._count
+                    self._changed.wait_for(lambda: self._is_closed, _PAUSE_S)
             try:
                 self.settle()
             except Exception:
