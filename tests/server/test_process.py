@@ -24,6 +24,16 @@ def test_run_files_lead_to_the_server_and_only_their_owner_reads_them(tmp_path: 
     assert read_server_file(tmp_path / "home") is None
 
 
+@pytest.mark.parametrize(("before", "after"), [(0o755, 0o750), (0o777, 0o770), (0o700, 0o700)])
+def test_a_home_that_everybody_may_enter_is_closed_to_them(tmp_path: Path, before: int, after: int) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(before)
+    with live(home):
+        assert stat.S_IMODE(home.stat().st_mode) == after
+    assert ("closed to them" in (tmp_path / "home.log").read_text()) == (before != after)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with live(tmp_path / "home") as server:

@@ -11,9 +11,11 @@ import os
 import signal
 import socket
 import ssl
+import stat
 import sys
 import threading
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
@@ -49,7 +51,7 @@ def serve(settings: Settings) -> None:
     os.environ.pop("ENTREPOT_SECRETS_KEY", None)  # read by now, and no affair of what this process starts
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    private_folder(settings.home)
+    _close_to_others(settings.home)
     exposure.require_name(settings)
     with runfiles.lock(settings.home), contextlib.ExitStack() as stack:
         wishes = ((settings.plain_host, settings.port, "--port"), (settings.host, settings.https_port, "--https-port"))
@@ -65,6 +67,15 @@ def serve(settings: Settings) -> None:
             _leave(settings)
         composition.close()
         _log.info("stopped")
+
+
+def _close_to_others(home: Path) -> None:
+    """Make the home, or take from everybody else what they may do in it: the database and all bytes lie there."""
+    private_folder(home)
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & stat.S_IRWXO:
+        _log.warning("%s was open to all users of this machine (%o): it is closed to them now", home, mode)
+        home.chmod(mode & ~stat.S_IRWXO)
 
 
 def _leave(settings: Settings) -> NoReturn:
