@@ -233,6 +233,13 @@ def test_a_version_that_only_looks_like_another_is_refused(version: str) -> None
         ids.check_version(version)
 
 
+@pytest.mark.parametrize("version", ["\uff11", "\u00bd", "1\u2024" + "0", "e\u0301", "\ufb01", "\u2460"])
+def test_a_version_that_is_another_one_in_other_letters_is_refused(version: str) -> None:
+    with pytest.raises(InvalidRequest, match="it looks like"):
+        ids.check_new_version(version)
+    assert ids.check_new_version("\u00e9t\u00e9-1") == "\u00e9t\u00e9-1"
+
+
 @pytest.mark.parametrize("size", [0, 1, 10**12])
 @FUZZED
 @given(texts("bytes", "=", "-", ",", "0", "9" * 18, "9" * 30, " ", "\u0663"))

@@ -4,6 +4,7 @@ Pure text in, values out; nothing is looked up here. Grammar: facts of Azure ML,
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import NewType
 
@@ -322,6 +323,14 @@ def check_version(version: str) -> str:
         )
     if version in (".", ".."):
         raise InvalidName(f"{version!r} is not a version: it would be a path")
+    return version
+
+
+def check_new_version(version: str) -> str:
+    """Return the version if a new asset may carry it: not in letters that only look like others, as of full width."""
+    plain = unicodedata.normalize("NFKC", check_version(version))
+    if plain != version:
+        raise InvalidName(f"{version!r} is not a version: it looks like {plain!r}, which is to be written so")
     return version
 
 

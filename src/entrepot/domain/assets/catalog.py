@@ -14,7 +14,7 @@ from entrepot.core.ids import (
     AssetRef,
     Scope,
     check_asset_name,
-    check_version,
+    check_new_version,
 )
 from entrepot.core.nouns import CODE, ENVIRONMENT, Kind
 from entrepot.domain import access, audit, environments, lineage
@@ -222,8 +222,8 @@ def _shown(hub: Hub, kind: Kind, document: Document) -> Document:
 
 def _check(ref: AssetRef) -> None:
     check_asset_name(ref.kind, ref.name)
-    check_version(ref.version)
-    if ref.version in (DEFAULT_COMPONENT_VERSION, LATEST) and ref.kind is not CODE:
+    check_new_version(ref.version)
+    if ref.version.lower() in (DEFAULT_COMPONENT_VERSION, LATEST) and ref.kind is not CODE:
         raise InvalidRequest(
             f"{ref.version!r} is kept for the newest version: choose another version", target="version"
         )

@@ -19,7 +19,7 @@ from entrepot.core.ids import (
     RegistryScope,
     Scope,
     check_asset_name,
-    check_version,
+    check_new_version,
     parse_reference,
 )
 from entrepot.core.nouns import COMPONENT, ENVIRONMENT, registry_action
@@ -59,7 +59,7 @@ def share(hub: Hub, principal: Principal, source: AssetRef, destination: AssetRe
     target = writable_home(hub, destination.scope)
     destination = replace(destination, scope=target.scope)
     check_asset_name(destination.kind, destination.name)
-    check_version(destination.version)
+    check_new_version(destination.version)
     action = access.asset_action(target.key, destination.kind, "write")
     access.require(hub, principal, action, destination.key, target=destination.id, request_id=request_id)
     closure = _Closure(hub, principal, target)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from entrepot.core.digests import Digest
 from entrepot.core.errors import InvalidRequest
-from entrepot.core.ids import AssetRef, Region, check_asset_name, check_version
+from entrepot.core.ids import AssetRef, Region, check_asset_name, check_new_version
 from entrepot.domain import access, audit
 from entrepot.domain.assets import awaited
 from entrepot.domain.assets import reading as catalogue
@@ -38,7 +38,7 @@ def start(hub: Hub, principal: Principal, ref: AssetRef, *, request_id: str = ""
     """
     home = writable_home(hub, ref.scope)
     check_asset_name(ref.kind, ref.name)
-    check_version(ref.version)
+    check_new_version(ref.version)
     ref = replace(ref, scope=home.scope)
     action = access.asset_action(home.key, ref.kind, "write")
     access.require(hub, principal, action, ref.key, target=ref.id, request_id=request_id)
