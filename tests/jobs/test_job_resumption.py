@@ -109,6 +109,7 @@ def test_a_step_that_ended_while_no_server_ran_is_taken_in(idle: House, tmp_path
 def test_a_step_that_died_with_the_machine_runs_again(idle: House, tmp_path: Path) -> None:
     marks = begun(idle, tmp_path)
     folder = records.attempt_folder(idle.hub.settings.home, records.load(idle.hub, idle.scope, "j")) / "launch"
+    idle.until(lambda: (folder / "started.json").exists(), what="the supervisor's word")  # written beside the first run
     started = json.loads((folder / "started.json").read_text())
     os.kill(started["pid"], signal.SIGKILL)
     idle.start()
