@@ -94,6 +94,7 @@ def test_version_and_label_exclude_each_other_and_one_is_needed(az: Run) -> None
     both = az("ml", "model", "show", "-n", "m", "-v", "1", "-l", "latest")
     assert (both.code, both.err) == (2, "ERROR: Cannot specify both version and label.\n")
     assert "Must provide either version or label." in az("ml", "model", "show", "-n", "m").err
+    assert "Must provide" not in az("ml", "component", "show", "-n", "c").err  # whose newest is meant
 
 
 def test_a_bad_query_ends_with_2_before_anything_is_done(az: Run) -> None:

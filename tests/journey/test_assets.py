@@ -124,6 +124,22 @@ def test_any_kind_is_shared_from_a_workspace_to_the_registry(az: CommandLine, no
     assert "/workspaces/dev/" in str(shown["provenance"]) or "dev" in str(shown["provenance"])
 
 
+def test_sharing_over_other_content_tells_the_option_that_helps(az: CommandLine) -> None:
+    made(az, "model")
+    share = ("ml", "model", "share", "--name", "sklearn_model", "--version", "99", *CONTOSO)
+    made(az, "model", *CONTOSO, "--set", "name=taken", "version=1", "path=component.yml")
+    message = az.refusal(*share, "--share-with-name", "taken", "--share-with-version", "1")
+    assert "--share-with-version 2" in message
+    assert "--set" not in message
+
+
+def test_a_component_is_shown_without_a_version_and_names_hold_no_slash(az: CommandLine) -> None:
+    made(az, "component", *CONTOSO)
+    assert az("ml", "component", "show", "-n", SPECS["component"][1], *CONTOSO)["version"] == SPECS["component"][2]
+    message = az.refusal("ml", "model", "create", "--file", "model.yml", "--set", "name=m/1")
+    assert "'m/1' holds a '/'" in message
+
+
 def test_the_states_of_all_regions_are_shown_and_come_true(az: CommandLine) -> None:
     made(az, "model", *CONTOSO)
     for _ in range(100):

@@ -32,11 +32,16 @@ DERIVED = ("creation_context", "provenance", "regions", "digest", "id", "resourc
 
 
 def get(session: Session, target: Target, plural: str, name: str, *, version: str | None, label: str | None) -> Json:
-    """GET a version by its number or its label. Raises ServiceFailure, UsageFailure for both or neither."""
+    """GET a version by its number or its label; a component's newest, as azure-ai-ml does, where neither is given.
+
+    Raises ServiceFailure, UsageFailure for both or neither.
+    """
     if version and label:
         raise UsageFailure("Cannot specify both version and label.")
     if version:
         return session.get(target.version(plural, name, version))
+    if plural == PLURALS["component"]:
+        label = label or "latest"
     if label:
         return session.get(f"{target.container(plural, name)}/labels/{quote(label)}")
     raise UsageFailure("Must provide either version or label.", hint="--version 1, or --label latest")

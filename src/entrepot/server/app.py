@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from entrepot.core.errors import EntrepotError, InvalidName, InvalidRequest, RouteNotFound, TooLarge
 from entrepot.core.settings import Settings
@@ -251,8 +252,9 @@ class Application:
             raise
         except RouteNotFound:
             self._site.authenticator.caller(method, headers)  # strangers learn no routes
-            if b"%2f" in scope.get("raw_path", b"").lower():
-                raise InvalidName(f"{path} holds a name or version with a '/' in it, which none may have") from None
+            for segment in scope.get("raw_path", b"").decode("latin-1").split("/"):
+                if "%2f" in segment.lower():
+                    raise InvalidName(f"{unquote(segment)!r} holds a '/', which no name or version may") from None
             raise
 
     def _finished(self, answer: Answer, request_id: str, origins: Origins) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrepot.client import assets
 from entrepot.client.assets import PLURALS
-from entrepot.client.failures import Failure
+from entrepot.client.failures import Failure, ServiceFailure
 from entrepot.client.shapes import asset_views
 
 TYPE_CHECKING = False
@@ -144,16 +144,20 @@ def update(call: Call) -> Json:
 def share(call: Call) -> Json:
     """Copy a version of a workspace to a registry, with all that it needs."""
     plural = PLURALS[call.noun]
-    shared = assets.share(
-        call.session,
-        call.workspace(),
-        plural,
-        str(call.text("name")),
-        version=str(call.text("version")),
-        registry=str(call.text("registry_name")),
-        new_name=call.text("share_with_name"),
-        new_version=call.text("share_with_version"),
-    )
+    try:
+        shared = assets.share(
+            call.session,
+            call.workspace(),
+            plural,
+            str(call.text("name")),
+            version=str(call.text("version")),
+            registry=str(call.text("registry_name")),
+            new_name=call.text("share_with_name"),
+            new_version=call.text("share_with_version"),
+        )
+    except ServiceFailure as failure:
+        failure.hint = failure.hint.replace("--set version=", "--share-with-version ")  # as a file's would be changed
+        raise
     return asset_views.view(plural, shared)
 
 
