@@ -17,6 +17,7 @@ from entrepot.cli.call import Call
 from entrepot.cli.commands.results import cut
 from entrepot.cli.configuration import Configuration
 from entrepot.cli.console import Console
+from entrepot.cli.hints import placed
 from entrepot.cli.host import SHELL
 from tests.cli.conftest import Run
 
@@ -88,6 +89,26 @@ def test_what_is_not_there_ends_show_with_3_and_prints_nothing(az: Run) -> None:
         assert (ended.code, ended.out) == (3, ""), words
         assert ended.err.startswith("ERROR: ")
     assert az("ml", "model", "archive", "-n", "absent", "-v", "1").code == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint", "told"),
+    [
+        (["-w", "prod"], "az ml job list shows", "az ml job list -w prod shows"),
+        (["--workspace-name=a b", "-g", "rg"], "entrepot ml job list", "entrepot ml job list -w 'a b' -g rg"),
+        (["-w", "prod"], "az ml online-endpoint update -n e", "az ml online-endpoint update -w prod -n e"),
+        (["-w", "prod"], "az ml job list -w dev shows", "az ml job list -w dev shows"),
+        (["-w", "prod"], "az ml registry list shows", "az ml registry list shows"),
+        (["-n", "x"], "az ml job list shows", "az ml job list shows"),
+    ],
+)
+def test_hints_keep_the_workspace_that_was_typed(typed: list[str], hint: str, told: str) -> None:
+    assert placed(hint, typed) == told
+
+
+def test_the_hint_of_a_command_elsewhere_works_there(az: Run) -> None:
+    az("ml", "workspace", "create", "-n", "elsewhere")
+    assert "ml job list -w elsewhere" in az("ml", "job", "show", "-n", "absent", "-w", "elsewhere").err
 
 
 def test_version_and_label_exclude_each_other_and_one_is_needed(az: Run) -> None:

@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None, host: Host = SHELL) -> int:
         console.error(failure.message, hint=failure.hint, usage=failure.usage)
         return failure.exit_code
     except Failure as failure:
-        console.error(failure.message, hint=failure.hint)
+        from entrepot.cli.hints import placed
+
+        console.error(failure.message, hint=placed(failure.hint, words))
         return _exit_code(failure, command)
     except KeyboardInterrupt:
         console.note("")
