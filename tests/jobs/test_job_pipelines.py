@@ -340,7 +340,7 @@ def test_submitting_needs_the_right_to_submit_and_to_read_what_is_used(idle: Hou
     with pytest.raises(AccessDenied, match="workspaces/jobs/write"):
         idle.submit("p", body, principal=ann)
     assignments.assign(idle.hub, OWNER, role="AzureML Data Scientist", assignee=ann.id, scope=idle.scope.arm_id)
-    with pytest.raises(NotFound, match="append"):
+    with pytest.raises(NotFound, match="no registry 'contoso' that Ann"):
         idle.submit("p", body, principal=ann)
     assignments.assign(idle.hub, OWNER, role="AzureML Registry User", assignee=ann.id, scope="/")
     assert idle.submit("p", body, principal=ann)["systemData"]["createdBy"] == "Ann"
