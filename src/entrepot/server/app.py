@@ -222,8 +222,7 @@ class Application:
         scope[FAMILY] = route.family
         who = ANONYMOUS if route.is_anonymous else self._caller(route, headers, request_id, address)
         if who is not ANONYMOUS and route.is_within:
-            with audit.answering(request_id):
-                require_sight(site.hub, who, route, params)
+            require_sight(site.hub, who, route, params, request_id)
         return route, Call(
             site, method, path, params, scope["query_string"], headers, who, request_id, origins, address=address
         )

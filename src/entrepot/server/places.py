@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from entrepot.core.ids import RegistryScope, Scope, WorkspaceScope
 from entrepot.core.nouns import PROVIDER
+from entrepot.domain import audit
 from entrepot.domain.authorization import sight
 from entrepot.domain.hub import Hub, Principal
 from entrepot.server.calls import Call
@@ -48,10 +49,13 @@ def scope_of(call: Call) -> Scope:
     return _scope(call.params)
 
 
-def require_sight(hub: Hub, principal: Principal, route: Route, params: Mapping[str, str]) -> None:
+def require_sight(hub: Hub, principal: Principal, route: Route, params: Mapping[str, str], request_id: str) -> None:
     """Return if a principal sees anything of the registry or workspace that a path names. Raises NotFound."""
-    actions = (route.action or "", route.other_action) if route.other_action else (route.action or "",)
-    sight.require_noted(hub, principal, _scope(params), *actions)
+    scope, action = _scope(params), route.action or ""
+    if sight.sees(hub, principal, scope, action):  # nearly always, so all else waits
+        return
+    with audit.answering(request_id):
+        sight.require_noted(hub, principal, scope, *((action, route.other_action) if route.other_action else (action,)))
 
 
 def _workspace(params: Mapping[str, str]) -> WorkspaceScope:

@@ -42,16 +42,15 @@ class Route:
     takes_stream: bool = False
     other_action: str = ""  # which is enough for some of what the route does
     family: str = ""  # by which requests are counted; `compose.py` fills it in
+    is_within: bool = field(init=False)
+    """True when what the route is about lies in a registry or workspace, or is one that is there already."""
 
     def __post_init__(self) -> None:
         if (self.action is None) != bool(self.reason):
             raise ValueError(f"{self.method} {self.template}: name an RBAC action, or say why there is none")
-
-    @property
-    def is_within(self) -> bool:
-        """True when what the route is about lies in a registry or workspace, or is one that is there already."""
         is_new = self.method == "PUT" and self.template.endswith(_HOMES)
-        return self.action is not None and not is_new and any(home in self.template for home in _HOMES)
+        is_within = self.action is not None and not is_new and any(home in self.template for home in _HOMES)
+        object.__setattr__(self, "is_within", is_within)
 
 
 @dataclass(slots=True)

@@ -27,8 +27,8 @@ _REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 @contextmanager
 def answering(request_id: str) -> Iterator[None]:
-    """Let entries that are made meanwhile, on this thread, tell of this request."""
-    token = _REQUEST.set(request_id)
+    """Let entries that are made meanwhile, on this thread, tell of this request; '' is of the one before."""
+    token = _REQUEST.set(request_id or _REQUEST.get())
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """Requests that the server sends to itself, past sockets but through the same routes: a deployment's resources."""
 
 import json
-from contextlib import nullcontext
 from typing import Any
 
 from entrepot.core.errors import NotFound, RouteNotFound
@@ -49,8 +48,8 @@ class Requests:
         route, params = site.router.match(method, path)
         data = b"" if body is None else json.dumps(body).encode()
         origins = site.addresses.origins("https")
-        with audit.answering(request_id) if request_id else nullcontext():
+        with audit.answering(request_id):
             if route.is_within:
-                require_sight(site.hub, principal, route, params)
+                require_sight(site.hub, principal, route, params, request_id)
             answer = route.handler(Call(site, method, path, params, b"", {}, principal, request_id, origins, data))
         return json.loads(answer.body) if answer.body else None
